@@ -1,0 +1,17 @@
+#include "base/checksum.hpp"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace cairn {
+
+std::uint64_t checksum(std::span<const std::byte> bytes) {
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
+
+std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
+  const std::uint64_t pair[2] = {a, b};
+  return XXH3_64bits(pair, sizeof pair);
+}
+
+}  // namespace cairn

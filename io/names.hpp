@@ -1,0 +1,38 @@
+// Every name in a checkpoint directory and every HDF5 path. io/FORMAT.md describes their content.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace cairn::io {
+
+/// Version of everything in a checkpoint directory. A reader refuses newer ones.
+inline constexpr int format_version = 1;
+
+inline constexpr std::string_view job_file = "JOB.json";
+inline constexpr std::string_view commit_file = "COMMIT.json";
+inline constexpr std::string_view state_file = "state.h5";
+inline constexpr std::string_view history_file = "history.jsonl";
+
+inline constexpr std::string_view epoch_prefix = "epoch-";
+inline constexpr std::string_view temporary_prefix = ".tmp-";  // an epoch being written
+inline constexpr std::string_view removed_prefix = ".old-";    // an epoch being removed
+
+inline constexpr const char* regions_group = "/regions";
+inline constexpr const char* objects_group = "/objects";
+inline constexpr const char* entries_table = "/index/entries";
+inline constexpr const char* slabs_table = "/index/slabs";
+inline constexpr const char* blocks_table = "/index/blocks";
+inline constexpr const char* communicators_table = "/channels/communicators";
+inline constexpr const char* counters_table = "/channels/counters";
+inline constexpr const char* messages_table = "/channels/messages";
+inline constexpr const char* payload_dataset = "/channels/payload";
+
+/// "epoch-00000012"
+std::string epoch_directory_name(std::uint64_t epoch);
+/// The number in a name made by epoch_directory_name, nothing for any other name.
+std::optional<std::uint64_t> parse_epoch_directory_name(std::string_view name);
+
+}  // namespace cairn::io

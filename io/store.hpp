@@ -1,0 +1,61 @@
+// The checkpoint directory: which epochs exist, their atomic commit, retention, history.
+// Every call is local and made by one process (rank 0); nothing here calls MPI.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <cairn/status.hpp>
+
+#include "io/records.hpp"
+
+namespace cairn::io {
+
+class Store {
+ public:
+  explicit Store(std::filesystem::path directory) : directory_(std::move(directory)) {}
+  const std::filesystem::path& directory() const { return directory_; }
+
+  /// Creates the directory (mode 0700) when it is missing, checks that it can be written, removes
+  /// what a killed job left half-done (.tmp-*, .old-*), and writes JOB.json when there is none.
+  Status prepare(const Job& job) const;
+
+  /// JOB.json. not_found when there is none, corruption when it can't be read.
+  Result<Job> read_job() const;
+
+  /// Numbers of all directories that are named like an epoch, ascending, valid or not.
+  /// Empty when the directory does not exist.
+  std::vector<std::uint64_t> epochs() const;
+
+  std::filesystem::path epoch_path(std::uint64_t epoch) const;
+
+  /// COMMIT.json of an epoch. not_found: no such epoch, or never committed. corruption: torn,
+  /// flipped, or its files have other sizes. unsupported: written by a newer format version.
+  Result<EpochInfo> read_commit(std::uint64_t epoch) const;
+
+  /// Makes the temporary directory for a new epoch, empty, and returns its path.
+  Result<std::filesystem::path> begin(std::uint64_t epoch) const;
+
+  /// Publishes what begin() started: writes COMMIT.json (sizes, checksums), fsyncs it and the
+  /// directory, renames, fsyncs the parent. state.h5 must be complete and synced. Atomic: after
+  /// a crash at any point the epoch either exists and is valid, or does not exist.
+  /// Returns `info` with bytes and committed_at filled in.
+  Result<EpochInfo> commit(const EpochInfo& info) const;
+
+  /// Removes what begin() made. Never fails: what can't be removed is left for prepare().
+  void discard(std::uint64_t epoch) const;
+
+  /// Removes the oldest epochs until `keep` valid ones are left; damaged ones don't count and go
+  /// when they are older than all kept ones. Each is renamed away first. keep ≥ 1.
+  Status retain(int keep) const;
+
+  /// Appends one line (a JSON object) to history.jsonl. Best effort, never fails.
+  void append_history(const std::string& json_line) const;
+
+ private:
+  std::filesystem::path directory_;
+};
+
+}  // namespace cairn::io

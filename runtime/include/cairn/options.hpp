@@ -1,0 +1,47 @@
+// Settings of a session. Each can be overridden by the environment variable named beside it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace cairn {
+
+/// When a checkpoint is due.
+struct Interval {
+  enum class Kind { off, seconds, every };
+  Kind kind = Kind::seconds;
+  double seconds = 60;        ///< Kind::seconds: time between two checkpoints
+  std::uint64_t every = 0;    ///< Kind::every: at each safe point whose index is a multiple of this
+
+  static Interval off() { return {Kind::off, 0, 0}; }
+  static Interval every_seconds(double value) { return {Kind::seconds, value, 0}; }
+  static Interval every_safe_points(std::uint64_t value) { return {Kind::every, 0, value}; }
+};
+
+/// Which checkpoint restart() uses.
+struct RestartFrom {
+  enum class Kind { automatic, never, epoch };
+  Kind kind = Kind::automatic;  ///< automatic: the newest one that all ranks can validate
+  std::uint64_t epoch = 0;      ///< Kind::epoch: this one and no other
+};
+
+struct Options {
+  std::string directory = "cairn";      ///< CAIRN_DIR: the checkpoint directory
+  Interval interval;                    ///< CAIRN_INTERVAL=<seconds>|every:<N>|off
+  RestartFrom restart;                  ///< CAIRN_RESTART=auto|never|<epoch>
+  int keep = 3;                         ///< CAIRN_KEEP: newest checkpoints that are kept, ≥ 1
+  std::string log_level = "warning";    ///< CAIRN_LOG=off|error|warning|info|debug
+  std::string protocol = "coordinated"; ///< CAIRN_PROTOCOL
+  /// CAIRN_PATIENCE=<seconds>: longest time that a rank waits at a cut for the others before the
+  /// epoch is given up and the program goes on.
+  double patience_seconds = 60;
+  /// CAIRN_STORE_LIMIT=<MiB>: most memory for messages drained while waiting; past it the epoch is
+  /// given up.
+  std::uint64_t store_limit_mib = 1024;
+  /// Name compared at a restart, so that one program never continues from another's checkpoint.
+  /// Empty: the name of the executable.
+  std::string application;
+};
+
+}  // namespace cairn
