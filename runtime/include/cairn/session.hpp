@@ -27,6 +27,11 @@ struct GlobalShape {
   std::vector<std::uint64_t> local;   ///< shape of this rank's slab
 };
 
+class SessionImpl;
+namespace capture {
+struct Item;
+}
+
 /// What protect(name, value) takes: trivially copyable, and neither a pointer nor a view.
 template <class T>
 concept Value = std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> &&
@@ -39,7 +44,7 @@ concept Value = std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> &&
 /// Bad settings (a CAIRN_* value, a checkpoint that does not fit this program) end the program with
 /// one line on standard error and exit status 2, and damaged checkpoints without a good one with
 /// exit status 1, before any work is done. A failing checkpoint never ends the program.
-class Session {
+class __attribute__((visibility("default"))) Session {
  public:
   /// Collective over MPI_COMM_WORLD; `comm` must have the same ranks in the same order.
   /// No message of the program may be in flight that restart() would have to know of.
@@ -122,9 +127,9 @@ class Session {
   void protect_memory(std::string_view name, ElementType type, std::size_t element_bytes, View view,
                       GlobalShape shape, Resize resize);
   void protect_object(std::string_view name, Save save, Load load);
+  void add_item(capture::Item item);
 
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::unique_ptr<SessionImpl> impl_;
 };
 
 }  // namespace cairn

@@ -1,0 +1,53 @@
+// What the program has protected: memory regions and serialized objects.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <cairn/status.hpp>
+
+#include "io/records.hpp"
+
+namespace cairn::capture {
+
+/// One protected name. Regions have `view` (and `resize` when a restart may change their size),
+/// objects have `save` and `load`.
+struct Item {
+  io::Entry entry;
+  std::vector<std::uint64_t> offset, shape;  ///< with a global shape
+  std::function<std::span<std::byte>()> view;
+  std::function<void(std::size_t count)> resize;
+  std::function<void(std::vector<std::byte>& bytes)> save;
+  std::function<void(std::span<const std::byte> bytes)> load;
+};
+
+/// The state of this rank at a safe point, ready to be written: regions are not copied.
+struct Capture {
+  std::vector<io::Entry> entries;
+  std::vector<io::Slab> slabs;
+  std::vector<std::vector<std::byte>> objects;  ///< owns the bytes of serialized slabs
+};
+
+class Registry {
+ public:
+  /// Adds an item, or replaces the one of the same name. invalid_argument: empty or too long name,
+  /// a shape that does not fit.
+  Status add(Item item);
+  const std::vector<Item>& items() const { return items_; }
+
+  /// The same on every rank when all protect the same names, types and shapes in the same order.
+  std::uint64_t fingerprint() const;
+
+  /// Captures everything. Local. invalid_argument: a vector no longer fits its shape, or an object
+  /// could not be serialized; names it.
+  Result<Capture> capture() const;
+
+ private:
+  std::vector<Item> items_;
+};
+
+}  // namespace cairn::capture

@@ -1,0 +1,143 @@
+#include "runtime/environment.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+#include <string_view>
+
+#include "base/log.hpp"
+
+namespace cairn {
+namespace {
+
+template <class T>
+bool parse_number(std::string_view text, T& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc{} && end == text.data() + text.size();
+}
+
+bool parse_seconds(std::string_view text, double& value) {
+  return parse_number(text, value) && std::isfinite(value) && value > 0;
+}
+
+bool parse_directory(std::string_view text, Options& options) {
+  options.directory = text;
+  return !text.empty();
+}
+
+bool parse_interval(std::string_view text, Options& options) {
+  constexpr std::string_view every = "every:";
+  if (text == "off") {
+    options.interval = Interval::off();
+    return true;
+  }
+  if (text.starts_with(every)) {
+    options.interval = Interval::every_safe_points(0);
+    return parse_number(text.substr(every.size()), options.interval.every) &&
+           options.interval.every > 0;
+  }
+  options.interval = Interval::every_seconds(0);
+  return parse_seconds(text, options.interval.seconds);
+}
+
+bool parse_restart(std::string_view text, Options& options) {
+  if (text == "auto") {
+    options.restart = {};
+    return true;
+  }
+  if (text == "never") {
+    options.restart = {RestartFrom::Kind::never, 0};
+    return true;
+  }
+  options.restart = {RestartFrom::Kind::epoch, 0};
+  return parse_number(text, options.restart.epoch) && options.restart.epoch > 0;
+}
+
+bool parse_keep(std::string_view text, Options& options) {
+  return parse_number(text, options.keep) && options.keep >= 1;
+}
+
+bool parse_log(std::string_view text, Options& options) {
+  options.log_level = text;
+  log::Level level{};
+  return log::parse_level(text, level);
+}
+
+bool parse_protocol(std::string_view text, Options& options) {
+  options.protocol = text;
+  return text == "coordinated";
+}
+
+bool parse_patience(std::string_view text, Options& options) {
+  return parse_seconds(text, options.patience_seconds);
+}
+
+bool parse_store_limit(std::string_view text, Options& options) {
+  return parse_number(text, options.store_limit_mib) && options.store_limit_mib > 0 &&
+         options.store_limit_mib < (1ULL << 40);
+}
+
+struct Variable {
+  const char* name;
+  bool (*parse)(std::string_view text, Options& options);
+  const char* values;
+};
+
+constexpr std::array variables = {
+    Variable{"CAIRN_DIR", parse_directory, "the path of a directory"},
+    Variable{"CAIRN_INTERVAL", parse_interval, "<seconds>, every:<safe points> or off"},
+    Variable{"CAIRN_RESTART", parse_restart, "auto, never or the number of an epoch"},
+    Variable{"CAIRN_KEEP", parse_keep, "a number of checkpoints, at least 1"},
+    Variable{"CAIRN_LOG", parse_log, "off, error, warning, info or debug"},
+    Variable{"CAIRN_PROTOCOL", parse_protocol, "coordinated"},
+    Variable{"CAIRN_PATIENCE", parse_patience, "a number of seconds above 0"},
+    Variable{"CAIRN_STORE_LIMIT", parse_store_limit, "a number of MiB above 0"},
+};
+
+}  // namespace
+
+Status apply_environment(Options& options) {
+  for (const auto& variable : variables) {
+    const char* value = std::getenv(variable.name);
+    if (value == nullptr || variable.parse(value, options)) continue;
+    return {Code::invalid_argument,
+            fmt::format("{}={} is not valid: it can be {}", variable.name, value, variable.values)};
+  }
+  log::Level level{};
+  if (!log::parse_level(options.log_level, level)) {
+    return {Code::invalid_argument,
+            fmt::format("Options::log_level \"{}\" is not valid: it can be off, error, warning, "
+                        "info or debug",
+                        options.log_level)};
+  }
+  if (options.keep < 1) {
+    return {Code::invalid_argument,
+            fmt::format("Options::keep is {}: it must be at least 1", options.keep)};
+  }
+  if (options.protocol != "coordinated") {
+    return {Code::invalid_argument,
+            fmt::format("Options::protocol \"{}\" is not known: it can be coordinated",
+                        options.protocol)};
+  }
+  return {};
+}
+
+std::vector<std::string> unknown_variables() {
+  std::vector<std::string> unknown;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    const std::string_view name = text.substr(0, text.find('='));
+    if (!name.starts_with("CAIRN_") || name == "CAIRN_CRASH_AT") continue;
+    const bool known = std::any_of(variables.begin(), variables.end(),
+                                   [&](const Variable& variable) { return name == variable.name; });
+    if (!known) unknown.emplace_back(name);
+  }
+  return unknown;
+}
+
+}  // namespace cairn

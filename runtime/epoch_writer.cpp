@@ -1,0 +1,109 @@
+#include "runtime/epoch_writer.hpp"
+
+#include <algorithm>
+
+#include "base/crash_point.hpp"
+#include "base/log.hpp"
+#include "io/collective.hpp"
+#include "io/names.hpp"
+#include "io/state_writer.hpp"
+#include "runtime/protocol/drain.hpp"
+
+namespace cairn {
+namespace {
+
+/// Flips the colour and takes every late message into the store.
+Status drain(const EpochContext& context, std::uint64_t epoch) {
+  protocol::MpiChannels channels{context.layer};
+  protocol::Drain drain{context.transport, channels};
+  crash_point("cut_agreed");
+  drain.start(epoch);
+  crash_point("flipped");
+  while (!drain.poll()) {
+  }
+  crash_point("drained");
+  if (drain.sound()) return {};
+  return {Code::mpi_error, "a marker names a communicator that this rank does not have"};
+}
+
+io::RankState channel_state(mpi::ChannelLayer& layer, int rank) {
+  io::RankState state;
+  for (const auto& count : layer.counts()) {
+    state.counters.push_back({count.communicator, count.peer, count.sent, count.received});
+  }
+  for (auto& message : layer.messages()) {
+    state.messages.push_back(
+        {message.communicator, message.source, rank, message.tag, std::move(message.bytes)});
+  }
+  for (const auto& [id, communicator] : layer.communicators()) {
+    if (communicator->rank != 0 || (communicator->label == "self" && rank != 0)) continue;
+    state.communicators.push_back(
+        {id, communicator->label.substr(0, io::max_label_bytes),
+         static_cast<std::uint32_t>(communicator->size)});
+  }
+  return state;
+}
+
+Status write(const EpochContext& context, io::Collective& all, const io::EpochInfo& info,
+             io::RankState& state) {
+  auto captured = context.registry.capture();
+  Status ready = captured ? Status{} : captured.status();
+  std::string directory;
+  if (all.rank() == 0 && ready) {
+    auto begun = context.store.prepare(context.job);
+    auto path = begun ? context.store.begin(info.epoch) : Result<std::filesystem::path>{begun};
+    ready = path ? Status{} : path.status();
+    if (path) directory = path->string();
+  }
+  if (auto status = all.agree(ready); !status) return status;
+  directory = all.broadcast(directory, 0);
+  state.entries = std::move(captured->entries);
+  state.slabs = std::move(captured->slabs);
+  return io::write_state(context.comm, std::filesystem::path(directory) / io::state_file, info,
+                         state);
+}
+
+}  // namespace
+
+Result<io::EpochInfo> take_epoch(const EpochContext& context, std::uint64_t epoch,
+                                 std::uint64_t safe_point, double waited_seconds) {
+  const mpi::Unmanaged unmanaged;
+  io::Collective all{context.comm};
+  const double begin = context.transport.now();
+  Status status = all.agree(drain(context, epoch));
+
+  io::RankState state = channel_state(context.layer, all.rank());
+  io::EpochInfo info;
+  info.epoch = epoch;
+  info.protocol = "coordinated";
+  info.safe_point = safe_point;
+  info.ranks = all.size();
+  info.application = context.job.application;
+  info.uuid = context.job.uuid;
+  info.messages_in_flight = all.sum({state.messages.size()})[0];
+  if (status) status = write(context, all, info, state);
+  const double blocked = waited_seconds + context.transport.now() - begin;
+  info.blocked_seconds =
+      static_cast<double>(all.max({static_cast<std::uint64_t>(blocked * 1e9)})[0]) * 1e-9;
+  crash_point("prepared");
+
+  if (all.rank() == 0) {
+    if (status) {
+      auto committed = context.store.commit(info);
+      status = committed ? Status{} : committed.status();
+      if (committed) info = *committed;
+    }
+    if (!status) context.store.discard(epoch);
+  }
+  status = all.agree(status);
+  if (!status) return status;
+  crash_point("committed");
+  if (all.rank() == 0) {
+    // The others go on meanwhile. Old epochs that stay only cost space.
+    const Status retained = context.store.retain(context.options.keep);
+    if (!retained) log::warning("old checkpoints are still there: {}", retained.message());
+  }
+  return info;
+}
+
+}  // namespace cairn

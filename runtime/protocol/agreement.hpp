@@ -1,0 +1,126 @@
+// Agreement on a cut: at which safe point all ranks take the next checkpoint, or that they don't.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "runtime/protocol/transport.hpp"
+
+namespace cairn::protocol {
+
+/// What the agreement asks of its rank.
+class Participant {
+ public:
+  virtual ~Participant() = default;
+  /// Whether this rank wants a checkpoint by now (timer, signal).
+  virtual bool wishes() = 0;
+  /// Whether this rank can be captured at the safe point where it is.
+  virtual bool ready() = 0;
+  /// E4: adds up to 0 over all ranks when they have made the same collective calls.
+  virtual std::uint64_t collective_fingerprint() = 0;
+  /// A number that must be the same on every rank at a cut (names of what is protected).
+  virtual std::uint64_t program_fingerprint() = 0;
+  /// The rank was expected at safe point `index` and was not there in time: say what it did.
+  virtual void report_absence(std::uint64_t index) = 0;
+};
+
+struct AgreementSettings {
+  double wish_period_seconds = 1;  ///< pause between two rounds that ask for wishes; 0: none
+  double patience_seconds = 60;    ///< longest wait for others before the program goes on
+  std::uint64_t slack = 1;         ///< safe points between the index agreed and the cut
+};
+
+/// How an attempt at a checkpoint ended before anything was done.
+struct Refusal {
+  bool retry = false;  ///< some rank had a passing reason; the same on all ranks
+  std::string why;     ///< for people; empty when a rank that reports its own reason is the cause
+};
+
+/// A state machine that all ranks step through alike, driven by rounds (non-blocking reductions):
+///
+///   wish    who wants a checkpoint? Nobody waits for this round.
+///   index   how far is everybody? The cut is at the largest index plus slack (or at the index that
+///           an explicit checkpoint pins). A rank waits only if it would pass its own bound.
+///   arrive  each rank joins when it reaches the cut, ready or not; or when it is known that it
+///           won't. A rank may give up waiting for this round.
+///   go      all that are still there join; who gave up, or never came, has joined before with
+///           `gone`. Nobody gone and all ready: cut.
+///
+/// A rank may give up in any phase but `go`, and that round always completes by itself: it follows
+/// `arrive`, which all have joined, and whoever is not waiting there has joined `go` already (so
+/// also a rank that is deaf inside a blocking collective). So no rank waits much longer than its
+/// patience, and no rank cuts unless all do (I9).
+class Agreement {
+ public:
+  enum class Verdict { none, cut, refused };
+
+  Agreement(Transport& transport, Participant& participant, AgreementSettings settings);
+
+  /// The program has reached safe point `index`. `pin`: it insists on a checkpoint right here, as
+  /// all other ranks do. Call before polling for a verdict.
+  void arrive(std::uint64_t index, bool pin);
+
+  /// Makes what progress is possible. Called from every polled MPI call and while waiting. A
+  /// verdict is returned once; `cut` only at the safe point.
+  Verdict poll();
+
+  /// Whether the program has to stay at its safe point for now.
+  bool must_wait() const;
+  /// Whether poll() has nothing to do away from safe points.
+  bool idle() const { return phase_ == Phase::wish && !joined_ && !leaving_; }
+
+  /// The program has left the safe point.
+  void depart();
+
+  /// The rank is in MPI_Finalize: it joins whatever others start, and asks all to stop. Poll until
+  /// stopped(), which is true when all ranks are leaving.
+  void leave() { leaving_ = true; }
+  bool stopped() const { return stopped_; }
+
+  /// About the last verdict `refused`.
+  const Refusal& refusal() const { return refusal_; }
+
+ private:
+  enum class Phase { wish, index, arrive, go };
+
+  bool step();
+  void join(const Round& round);
+  Verdict take_verdict();
+  bool contribute();
+  bool contribute_wish();
+  void contribute_index();
+  bool contribute_arrival();
+  void contribute_go();
+  void leave_early();
+  void finish(const Round& result);
+  void finish_wish(const Round& result);
+  void finish_index(const Round& result);
+  void finish_go(const Round& result);
+  void refuse(bool retry, std::string why);
+  void give_up();
+  std::uint64_t spread(std::uint64_t value) const;
+
+  Transport& transport_;
+  Participant& participant_;
+  AgreementSettings settings_;
+
+  Phase phase_ = Phase::wish;
+  bool joined_ = false;     ///< this rank has joined the round of phase_
+  bool left_early_ = false; ///< joined `go` during `arrive`: will not be at the cut
+  bool at_safe_point_ = false;
+  bool leaving_ = false;
+  bool stopped_ = false;
+  std::uint64_t index_ = 0;   ///< of the safe point the program is at or was last
+  std::optional<std::uint64_t> pin_;
+  std::uint64_t bound_ = 0;   ///< this rank's own, in phase index
+  std::uint64_t target_ = 0;  ///< index of the cut, from phase arrive on
+  double next_wish_ = 0;
+  double deadline_ = 0;       ///< end of the patience in the present wait
+  bool arrival_ready_ = false;
+  Round arrival_;             ///< result of the arrive round
+  Verdict verdict_ = Verdict::none;
+  Refusal refusal_;
+};
+
+}  // namespace cairn::protocol

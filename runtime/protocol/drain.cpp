@@ -1,0 +1,34 @@
+#include "runtime/protocol/drain.hpp"
+
+namespace cairn::protocol {
+
+void Drain::start(std::uint64_t epoch) {
+  epoch_ = epoch;
+  barrier_started_ = false;
+  markers_over_ = false;
+  sound_ = true;
+  for (Marker& marker : channels_.flip()) {
+    marker.epoch = epoch;
+    transport_.send_marker(marker);
+  }
+}
+
+bool Drain::poll() {
+  if (!markers_over_) {
+    // The barrier is looked at first: when it is done, all markers are here to be received.
+    const bool over = barrier_started_ && transport_.barrier_done();
+    while (auto marker = transport_.receive_marker()) {
+      sound_ = marker->epoch == epoch_ && channels_.expect(*marker) && sound_;
+    }
+    if (!barrier_started_ && transport_.markers_received()) {
+      transport_.start_barrier();
+      barrier_started_ = true;
+    }
+    markers_over_ = over;
+  }
+  // Late messages are taken in even before their marker: a peer may be stuck in a rendezvous.
+  channels_.pull_late();
+  return markers_over_ && channels_.drained();
+}
+
+}  // namespace cairn::protocol

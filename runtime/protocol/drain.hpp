@@ -1,0 +1,34 @@
+// Draining: after a cut, every message of the old colour is found and stored.
+#pragma once
+
+#include <cstdint>
+
+#include "runtime/protocol/transport.hpp"
+
+namespace cairn::protocol {
+
+/// Markers tell each peer how many messages of the old colour are on their way to it. They are
+/// sparse: sent in synchronous mode, and a non-blocking barrier that each rank joins when its own
+/// have been received tells everybody that no more will come (NBX: Hoefler, Siebert, Lumsdaine,
+/// "Scalable communication protocols for dynamic sparse data exchange", PPoPP 2010).
+class Drain {
+ public:
+  Drain(Transport& transport, Channels& channels) : transport_(transport), channels_(channels) {}
+
+  /// The cut: flips the colour and sends the markers. All ranks, for the same epoch.
+  void start(std::uint64_t epoch);
+  /// Makes progress; true when no late message is missing any more.
+  bool poll();
+  /// False when a marker could not be understood: the epoch must not be committed.
+  bool sound() const { return sound_; }
+
+ private:
+  Transport& transport_;
+  Channels& channels_;
+  std::uint64_t epoch_ = 0;
+  bool barrier_started_ = false;
+  bool markers_over_ = false;  ///< every marker for this rank is in
+  bool sound_ = true;
+};
+
+}  // namespace cairn::protocol

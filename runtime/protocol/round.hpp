@@ -1,0 +1,41 @@
+// One reduction of the agreement: what each rank contributes, and how contributions combine.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+namespace cairn::protocol {
+
+/// Contributions are added lane by lane, but for the lanes of maxima. All lanes are 64-bit, so
+/// that a Round is an array to the transport; sums of fingerprints wrap around.
+struct Round {
+  // Sums.
+  std::uint64_t wishes = 0;       ///< ranks that want a checkpoint
+  std::uint64_t leaving = 0;      ///< ranks in MPI_Finalize
+  std::uint64_t ready = 0;        ///< ranks that are at the cut and can be captured
+  std::uint64_t put_off = 0;      ///< ranks that are at the cut and can't be captured now
+  std::uint64_t gone = 0;         ///< ranks that did not come to the cut, or gave up waiting there
+  std::uint64_t collectives = 0;  ///< 0 when collective counts agree (I8, E4)
+  std::uint64_t program = 0;      ///< 0 when safe-point index and protected names agree
+  // Maxima.
+  std::uint64_t bound = 0;   ///< safe-point index before which the rank will not cut
+  std::uint64_t pinned = 0;  ///< 1 + the index at which the rank insists on the cut, or 0
+
+  static constexpr int sums = 7;
+  static constexpr int lanes = 9;
+
+  void combine(const Round& other) {
+    wishes += other.wishes;
+    leaving += other.leaving;
+    ready += other.ready;
+    put_off += other.put_off;
+    gone += other.gone;
+    collectives += other.collectives;
+    program += other.program;
+    bound = std::max(bound, other.bound);
+    pinned = std::max(pinned, other.pinned);
+  }
+};
+static_assert(sizeof(Round) == Round::lanes * sizeof(std::uint64_t));
+
+}  // namespace cairn::protocol

@@ -1,0 +1,128 @@
+#include <cairn/session.hpp>
+
+#include <fmt/format.h>
+
+#include "base/log.hpp"
+#include "runtime/environment.hpp"
+#include "runtime/session_impl.hpp"
+
+namespace cairn {
+namespace {
+
+/// A session that the program has closed while MPI is up: the other ranks may still need it. Never
+/// destroyed at exit, since MPI may be gone by then.
+SessionImpl* retired = nullptr;
+bool is_open = false;
+
+Status check_environment(MPI_Comm comm) {
+  int up = 0;
+  int over = 0;
+  PMPI_Initialized(&up);
+  PMPI_Finalized(&over);
+  if (up == 0 || over != 0) {
+    return {Code::invalid_argument,
+            "MPI is not initialized: make the cairn session between MPI_Init and MPI_Finalize"};
+  }
+  if (is_open) return {Code::invalid_argument, "a cairn session is open already: close it first"};
+  if (mpi::layer == nullptr) {
+    const std::string why = *mpi::layer_missing_because != '\0'
+                                ? mpi::layer_missing_because
+                                : "MPI_Init did not pass through Cairn; link libcairn before "
+                                  "libmpi, or preload it";
+    return {Code::unsupported, fmt::format("the program's messages can't be seen: {}", why)};
+  }
+  int same = MPI_UNEQUAL;
+  PMPI_Comm_compare(comm, MPI_COMM_WORLD, &same);
+  if (same == MPI_IDENT || same == MPI_CONGRUENT) return {};
+  return {Code::invalid_argument,
+          "a cairn session needs a communicator with the ranks of MPI_COMM_WORLD, in their order"};
+}
+
+void warn_of_unknown_variables() {
+  for (const auto& name : unknown_variables()) {
+    log::warning("{} is set, but there is no such setting; see the table in README.md", name);
+  }
+}
+
+}  // namespace
+
+Session::Session(MPI_Comm comm, Options options) {
+  if (const Status status = check_environment(comm); !status) stop_program(status, 2);
+  if (const Status status = apply_environment(options); !status) stop_program(status, 2);
+  log::Level level{};
+  if (log::parse_level(options.log_level, level)) log::set_level(level);
+  if (retired != nullptr) {
+    if (retired->layer != nullptr) retired->finalize();
+    delete retired;
+    retired = nullptr;
+  }
+  impl_ = std::make_unique<SessionImpl>(*mpi::layer, std::move(options));
+  if (impl_->rank == 0) warn_of_unknown_variables();
+  is_open = true;
+}
+
+Session::~Session() {
+  is_open = false;
+  if (impl_->layer == nullptr) return;  // MPI_Finalize has ended it
+  impl_->close();
+  retired = impl_.release();
+}
+
+void Session::protect_fixed(std::string_view name, ElementType type, std::size_t element_bytes,
+                            void* data, std::size_t count, GlobalShape shape) {
+  auto* bytes = static_cast<std::byte*>(data);
+  protect_memory(
+      name, type, element_bytes,
+      [bytes, count, element_bytes] { return std::span{bytes, count * element_bytes}; },
+      std::move(shape), nullptr);
+}
+
+void Session::protect_memory(std::string_view name, ElementType type, std::size_t element_bytes,
+                             View view, GlobalShape shape, Resize resize) {
+  capture::Item item;
+  item.entry = {std::string{name}, type, static_cast<std::uint32_t>(element_bytes),
+                std::move(shape.global)};
+  item.offset = std::move(shape.offset);
+  item.shape = std::move(shape.local);
+  item.view = std::move(view);
+  item.resize = std::move(resize);
+  add_item(std::move(item));
+}
+
+void Session::protect_object(std::string_view name, Save save, Load load) {
+  capture::Item item;
+  item.entry = {std::string{name}, ElementType::serialized, 1, {}};
+  item.save = std::move(save);
+  item.load = std::move(load);
+  add_item(std::move(item));
+}
+
+void Session::add_item(capture::Item item) {
+  const Status status = impl_->registry.add(std::move(item));
+  if (status) return;
+  // The program's own mistake, before any work is done; perhaps on one rank only.
+  log::error("{}", status.message());
+  PMPI_Abort(MPI_COMM_WORLD, 2);
+}
+
+std::uint64_t Session::restart() {
+  if (impl_->restart_called) return 0;
+  return impl_->restart();
+}
+
+bool Session::safe_point() {
+  bool committed = false;
+  const Status status = impl_->pass_safe_point(false, committed);
+  static_cast<void>(status);  // has been reported; the program goes on (I14)
+  return committed;
+}
+
+Status Session::checkpoint() {
+  bool committed = false;
+  return impl_->pass_safe_point(true, committed);
+}
+
+std::uint64_t Session::epoch() const { return impl_->epoch; }
+std::uint64_t Session::safe_points() const { return impl_->safe_point_index; }
+
+}  // namespace cairn

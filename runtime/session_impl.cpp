@@ -1,0 +1,313 @@
+#include "runtime/session_impl.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "base/log.hpp"
+#include "io/collective.hpp"
+#include "runtime/environment.hpp"
+#include "runtime/restart.hpp"
+
+namespace cairn {
+namespace {
+
+/// A cut that some rank puts off is tried again at this many safe points before it is reported.
+constexpr int max_retries = 16;
+/// After failures the next try comes later and later, up to this many intervals.
+constexpr int max_backoff = 32;
+
+/// A communicator of Cairn's own with the ranks of MPI_COMM_WORLD and none of its attributes.
+MPI_Comm private_world() {
+  MPI_Comm made = MPI_COMM_NULL;
+  int rank = 0;
+  PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  PMPI_Comm_split(MPI_COMM_WORLD, 0, rank, &made);
+  PMPI_Comm_set_errhandler(made, MPI_ERRORS_RETURN);
+  return made;
+}
+
+std::vector<std::string> command_line() {
+  std::ifstream file{"/proc/self/cmdline", std::ios::binary};
+  std::vector<std::string> words;
+  for (std::string word; std::getline(file, word, '\0');) words.push_back(word);
+  return words;
+}
+
+std::string executable_name() {
+  std::error_code error;
+  const auto path = std::filesystem::read_symlink("/proc/self/exe", error);
+  return error ? "unknown" : path.filename().string();
+}
+
+std::string random_uuid() {
+  std::random_device random;
+  const auto word = [&] { return static_cast<unsigned>(random()); };
+  const unsigned a = word(), b = word(), c = word(), d = word();
+  return fmt::format("{:08x}-{:04x}-4{:03x}-{:04x}-{:04x}{:08x}", a, b >> 16, b & 0xfffU,
+                     (c >> 16 & 0x3fffU) | 0x8000U, c & 0xffffU, d);
+}
+
+/// The longest pause between two rounds that keeps the interval exact to a few percent. A round
+/// costs some microseconds per rank, so this stays far below 0.1 % of the run time.
+double wish_period(const Interval& interval) {
+  if (interval.kind != Interval::Kind::seconds) return 0;
+  return std::clamp(interval.seconds / 20, 0.01, 1.0);
+}
+
+}  // namespace
+
+void stop_program(const Status& status, int exit_status) {
+  int up = 0;
+  int over = 0;
+  PMPI_Initialized(&up);
+  PMPI_Finalized(&over);
+  int rank = 0;
+  if (up != 0 && over == 0) PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  if (rank == 0) log::error("{}", status.message());
+  std::cout.flush();
+  std::fflush(nullptr);
+  if (up != 0 && over == 0) PMPI_Finalize();
+  std::_Exit(exit_status);
+}
+
+SessionImpl::SessionImpl(mpi::ChannelLayer& channel_layer, Options session_options)
+    : layer(&channel_layer),
+      options(std::move(session_options)),
+      control(private_world()),
+      bulk(private_world()),
+      store(options.directory) {
+  PMPI_Comm_rank(control, &rank);
+  PMPI_Comm_size(control, &size);
+  job.application = options.application.empty() ? executable_name() : options.application;
+  job.command = command_line();
+  job.ranks = size;
+  transport = std::make_unique<protocol::MpiTransport>(control);
+  protocol::AgreementSettings settings;
+  settings.wish_period_seconds = wish_period(options.interval);
+  settings.patience_seconds = options.patience_seconds;
+  agreement = std::make_unique<protocol::Agreement>(*transport, *this, settings);
+  if (options.interval.kind != Interval::Kind::off) prepare_store();
+  schedule_next(options.interval.seconds);
+  layer->set_progress(this);
+}
+
+SessionImpl::~SessionImpl() = default;
+
+/// Finds out early whether checkpoints can be written at all. A job must not die of it (I14).
+void SessionImpl::prepare_store() {
+  if (rank != 0) return;
+  const auto known = store.read_job();
+  job.uuid = known ? known->uuid : random_uuid();
+  const Status status = store.prepare(job);
+  if (status) return;
+  log::warning("checkpoints can't be written for now: {}; the program runs on without them",
+               status.message());
+}
+
+EpochContext SessionImpl::context() {
+  return {*layer, *transport, registry, store, options, job, bulk};
+}
+
+void SessionImpl::record(const std::string& event, std::uint64_t epoch_number,
+                           const std::string& detail) {
+  if (rank != 0) return;
+  nlohmann::ordered_json line;
+  line["event"] = event;
+  line["time"] = fmt::format("{:.3f}", std::chrono::duration<double>(
+                                           std::chrono::system_clock::now().time_since_epoch())
+                                           .count());
+  line["epoch"] = epoch_number;
+  line["safe_point"] = safe_point_index;
+  if (!detail.empty()) line["detail"] = detail;
+  store.append_history(line.dump());
+}
+
+std::uint64_t SessionImpl::restart() {
+  io::Collective all{bulk};
+  const auto balance = all.sum({static_cast<std::uint64_t>(layer->balance())})[0];
+  const auto pending = all.max({layer->requests().size()})[0];
+  auto restored = restore_job(context());
+  if (!restored) {
+    const bool damaged = restored.status().code() == Code::corruption;
+    stop_program(restored.status(), damaged ? 1 : 2);
+  }
+  if (restored->epoch > 0 && (balance != 0 || pending != 0)) {
+    stop_program({Code::invalid_argument,
+                  "messages or requests of the program are pending at cairn's restart(): they would "
+                  "mix with those of the checkpoint; call restart() before, or complete them"},
+                 2);
+  }
+  restart_called = true;
+  if (!restored->uuid.empty()) job.uuid = restored->uuid;
+  next_epoch = restored->newest + 1;
+  epoch = restored->epoch;
+  safe_point_index = restored->safe_point;
+  schedule_next(options.interval.seconds);
+  if (epoch == 0) {
+    record("start", 0, "");
+    return 0;
+  }
+  record("restart", epoch, "");
+  if (rank == 0) {
+    log::info("continues from epoch {} (safe point {}, {} messages in flight)", epoch,
+              safe_point_index, restored->messages);
+  }
+  return epoch;
+}
+
+void SessionImpl::schedule_next(double seconds) { due_ = transport->now() + seconds; }
+
+/// Whether all ranks take a checkpoint at the present safe point without having to agree on it.
+bool SessionImpl::due_here() const {
+  if (options.interval.kind != Interval::Kind::every) return false;
+  return safe_point_index % options.interval.every == 0 || safe_point_index == retry_at_;
+}
+
+Status SessionImpl::pass_safe_point(bool pinned, bool& committed) {
+  committed = false;
+  ++safe_point_index;
+  const bool pin = pinned || due_here();
+  if (!pin && options.interval.kind != Interval::Kind::seconds && agreement->idle()) return {};
+
+  using Verdict = protocol::Agreement::Verdict;
+  agreement->arrive(safe_point_index, pin);
+  Verdict verdict = agreement->poll();
+  Status status;
+  if (verdict == Verdict::none && agreement->must_wait()) {
+    const double begin = transport->now();
+    do {
+      // Whoever waits also drains, so that a peer in a rendezvous send can come here (I5).
+      layer->pull(layer->colour(), options.store_limit_mib << 20);
+      verdict = agreement->poll();
+    } while (verdict == Verdict::none && agreement->must_wait());
+    if (verdict == Verdict::cut) status = take(transport->now() - begin, committed);
+  } else if (verdict == Verdict::cut) {
+    status = take(0, committed);
+  }
+  if (verdict == Verdict::refused) note_refusal(pinned);
+  agreement->depart();
+  if (pinned && !committed && status) {
+    status = {Code::busy, "no checkpoint was possible at this safe point; try a later one"};
+  }
+  return status;
+}
+
+Status SessionImpl::take(double waited_seconds, bool& committed) {
+  const std::uint64_t number = next_epoch;
+  retry_at_ = 0;
+  own_reason_.clear();
+  auto taken = take_epoch(context(), number, safe_point_index, waited_seconds);
+  if (!taken) {
+    ++refusals_;
+    schedule_next(options.interval.seconds * std::min(1 << std::min(refusals_, 5), max_backoff));
+    record("abort", number, taken.status().message());
+    if (rank == 0) {
+      log::warning("epoch {} was aborted, the program goes on: {}", number,
+                   taken.status().message());
+    }
+    return taken.status();
+  }
+  committed = true;
+  refusals_ = 0;
+  epoch = number;
+  next_epoch = number + 1;
+  schedule_next(options.interval.seconds);
+  if (rank == 0) {
+    nlohmann::ordered_json line;
+    line["event"] = "commit";
+    line["time"] = taken->committed_at;
+    line["epoch"] = number;
+    line["safe_point"] = safe_point_index;
+    line["messages_in_flight"] = taken->messages_in_flight;
+    line["bytes"] = taken->bytes;
+    line["blocked_seconds"] = taken->blocked_seconds;
+    store.append_history(line.dump());
+    log::info("epoch {} committed at safe point {}: {} bytes, {} messages in flight, {:.3f} s",
+              number, safe_point_index, taken->bytes, taken->messages_in_flight,
+              taken->blocked_seconds);
+  }
+  return {};
+}
+
+/// All ranks have agreed on not cutting. Decides alike on every rank when to try again; each
+/// reports what only it knows.
+void SessionImpl::note_refusal(bool pinned) {
+  const protocol::Refusal& refusal = agreement->refusal();
+  ++refusals_;
+  const bool give_up = !refusal.retry || pinned || refusals_ % max_retries == 0;
+  if (!give_up) {
+    retry_at_ = safe_point_index + 1;
+    return;
+  }
+  retry_at_ = 0;
+  schedule_next(options.interval.seconds * std::min(1 << std::min(refusals_, 5), max_backoff));
+  const std::string& why = refusal.why.empty() ? own_reason_ : refusal.why;
+  record("refused", next_epoch, why);
+  const bool mine = refusal.why.empty() ? !own_reason_.empty() : rank == 0;
+  if (mine) {
+    log::warning("no checkpoint at safe point {}, the program goes on: {}", safe_point_index, why);
+  }
+  own_reason_.clear();
+}
+
+void SessionImpl::poll() {
+  if (agreement->idle()) return;
+  // Away from a safe point there is no cut, but the others may have given an attempt up.
+  if (agreement->poll() == protocol::Agreement::Verdict::refused) note_refusal(false);
+}
+
+bool SessionImpl::wishes() {
+  if (options.interval.kind != Interval::Kind::seconds || rank != 0 || closed) return false;
+  return transport->now() >= due_;
+}
+
+bool SessionImpl::ready() {
+  std::string reason;
+  if (closed) {
+    reason = "the program has closed its session";
+  } else if (auto refusal = layer->refusal()) {
+    reason = *refusal;
+  } else if (layer->stored_bytes() >= options.store_limit_mib << 20) {
+    reason = fmt::format("drained messages take more than {} MiB (CAIRN_STORE_LIMIT)",
+                         options.store_limit_mib);
+  }
+  own_reason_ = reason;
+  return reason.empty();
+}
+
+void SessionImpl::report_absence(std::uint64_t index) {
+  log::warning(
+      "this rank has not reached safe point {} within {} s (CAIRN_PATIENCE), where the others wait "
+      "for it; it was in {}; the checkpoint is given up and the program goes on",
+      index, options.patience_seconds, describe(layer->current_call()));
+}
+
+void SessionImpl::close() {
+  closed = true;
+  registry = {};
+}
+
+void SessionImpl::finalize() {
+  // The others may still be at work, and their rounds need this rank.
+  agreement->depart();
+  agreement->leave();
+  while (!agreement->stopped()) agreement->poll();
+  layer->set_progress(nullptr);
+  layer = nullptr;
+  agreement.reset();
+  transport.reset();
+  PMPI_Comm_free(&control);
+  PMPI_Comm_free(&bulk);
+}
+
+}  // namespace cairn

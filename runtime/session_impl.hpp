@@ -1,0 +1,81 @@
+// The parts of a session and how they work together.
+#pragma once
+
+#include <mpi.h>
+
+#include <memory>
+#include <string>
+
+#include <cairn/session.hpp>
+
+#include "io/store.hpp"
+#include "mpi_bindings/channel_layer.hpp"
+#include "runtime/capture/registry.hpp"
+#include "runtime/epoch_writer.hpp"
+#include "runtime/protocol/agreement.hpp"
+#include "runtime/protocol/mpi_transport.hpp"
+
+namespace cairn {
+
+/// Prints one error line (rank 0's, or this rank's when it is alone in knowing it) and ends the
+/// program with `exit_status`. Collective: every rank must call it.
+[[noreturn]] void stop_program(const Status& status, int exit_status);
+
+class SessionImpl : public mpi::Progress, public protocol::Participant {
+ public:
+  SessionImpl(mpi::ChannelLayer& channel_layer, Options session_options);
+  ~SessionImpl() override;
+
+  // ---- What the public calls do.
+  std::uint64_t restart();
+  /// `pinned`: a checkpoint is asked for right here. `committed` tells whether there is one.
+  Status pass_safe_point(bool pinned, bool& committed);
+
+  // ---- mpi::Progress
+  void poll() override;
+  void finalize() override;
+
+  // ---- protocol::Participant
+  bool wishes() override;
+  bool ready() override;
+  std::uint64_t collective_fingerprint() override { return layer->collective_fingerprint(); }
+  std::uint64_t program_fingerprint() override { return registry.fingerprint(); }
+  void report_absence(std::uint64_t index) override;
+
+  /// After the program has closed its session: joins the others' rounds, takes no part in epochs.
+  void close();
+
+  mpi::ChannelLayer* layer;  ///< null after MPI_Finalize
+  Options options;
+  MPI_Comm control = MPI_COMM_NULL;  ///< rounds and markers
+  MPI_Comm bulk = MPI_COMM_NULL;     ///< writing
+  int rank = 0;
+  int size = 1;
+  io::Store store;
+  io::Job job;
+  capture::Registry registry;
+  std::unique_ptr<protocol::MpiTransport> transport;
+  std::unique_ptr<protocol::Agreement> agreement;
+
+  std::uint64_t safe_point_index = 0;
+  std::uint64_t epoch = 0;       ///< committed or restarted from last
+  std::uint64_t next_epoch = 1;
+  bool restart_called = false;
+  bool closed = false;
+
+ private:
+  void prepare_store();
+  bool due_here() const;
+  Status take(double waited_seconds, bool& committed);
+  void note_refusal(bool pinned);
+  void schedule_next(double seconds);
+  EpochContext context();
+  void record(const std::string& event, std::uint64_t epoch_number, const std::string& detail);
+
+  double due_ = 0;                 ///< Interval::seconds: when the next checkpoint is due
+  int refusals_ = 0;               ///< since the last committed epoch; the same on all ranks
+  std::uint64_t retry_at_ = 0;     ///< Interval::every: safe point of another try, or 0
+  std::string own_reason_;         ///< why this rank could not be captured last time
+};
+
+}  // namespace cairn
