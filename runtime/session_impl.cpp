@@ -88,9 +88,7 @@ SessionImpl::SessionImpl(mpi::ChannelLayer& channel_layer, Options session_optio
       store(options.directory) {
   PMPI_Comm_rank(control, &rank);
   PMPI_Comm_size(control, &size);
-  job.application = options.application.empty() ? executable_name() : options.application;
-  job.command = command_line();
-  job.ranks = size;
+  name_job();
   transport = std::make_unique<protocol::MpiTransport>(control);
   protocol::AgreementSettings settings;
   settings.wish_period_seconds = wish_period(options.interval);
@@ -103,11 +101,23 @@ SessionImpl::SessionImpl(mpi::ChannelLayer& channel_layer, Options session_optio
 
 SessionImpl::~SessionImpl() = default;
 
+/// The job's identity, the same on every rank: each writes it into the file's metadata.
+void SessionImpl::name_job() {
+  job.application = options.application.empty() ? executable_name() : options.application;
+  job.command = command_line();
+  job.ranks = size;
+  if (rank == 0) {
+    const auto known = store.read_job();
+    job.uuid = known ? known->uuid : random_uuid();
+  }
+  io::Collective all{bulk};
+  job.uuid = all.broadcast(job.uuid, 0);
+  job.application = all.broadcast(job.application, 0);
+}
+
 /// Finds out early whether checkpoints can be written at all. A job must not die of it (I14).
 void SessionImpl::prepare_store() {
   if (rank != 0) return;
-  const auto known = store.read_job();
-  job.uuid = known ? known->uuid : random_uuid();
   const Status status = store.prepare(job);
   if (status) return;
   log::warning("checkpoints can't be written for now: {}; the program runs on without them",

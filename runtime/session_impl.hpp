@@ -64,6 +64,7 @@ class SessionImpl : public mpi::Progress, public protocol::Participant {
   bool closed = false;
 
  private:
+  void name_job();
   void prepare_store();
   bool due_here() const;
   Status take(double waited_seconds, bool& committed);
