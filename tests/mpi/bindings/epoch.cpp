@@ -1,0 +1,44 @@
+#include "epoch.hpp"
+
+#include "runtime/protocol/drain.hpp"
+#include "runtime/protocol/mpi_transport.hpp"
+
+namespace cairn::mpi {
+
+int world_rank() {
+  int rank = 0;
+  PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  return rank;
+}
+
+int world_size() {
+  int size = 0;
+  PMPI_Comm_size(MPI_COMM_WORLD, &size);
+  return size;
+}
+
+void drain_everything() {
+  static std::uint64_t epoch = 0;
+  MPI_Comm control = MPI_COMM_NULL;
+  PMPI_Comm_dup(MPI_COMM_WORLD, &control);
+  {
+    protocol::MpiTransport transport{control};
+    protocol::MpiChannels channels{*layer};
+    protocol::Drain drain{transport, channels};
+    drain.start(++epoch);
+    while (!drain.poll()) {
+    }
+  }
+  PMPI_Comm_free(&control);
+}
+
+long global_sum(long value) {
+  PMPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_LONG, MPI_SUM, MPI_COMM_WORLD);
+  return value;
+}
+
+long global_balance() { return global_sum(static_cast<long>(layer->balance())); }
+
+long global_stored() { return global_sum(static_cast<long>(layer->messages().size())); }
+
+}  // namespace cairn::mpi

@@ -1,0 +1,220 @@
+// Wait, Test and their kin: served from MPI and from the store alike.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <vector>
+
+#include "epoch.hpp"
+
+namespace cairn::mpi {
+namespace {
+
+int peer() { return world_size() - 1 - world_rank(); }
+
+void send_ints(int first, int count) {
+  for (int i = first; i < first + count; ++i) {
+    MPI_Send(&i, 1, MPI_INT, peer(), i % 3, MPI_COMM_WORLD);
+  }
+}
+
+/// Four receives, two of which the store serves and two MPI.
+struct Four {
+  std::array<int, 4> values{};
+  std::array<MPI_Request, 4> requests{};
+
+  Four() {
+    send_ints(0, 2);
+    drain_everything();
+    send_ints(2, 2);
+    for (std::size_t i = 0; i < 4; ++i) {
+      MPI_Irecv(&values[i], 1, MPI_INT, MPI_ANY_SOURCE, MPI_ANY_TAG, MPI_COMM_WORLD, &requests[i]);
+    }
+  }
+  void check() const {
+    EXPECT_EQ(values, (std::array<int, 4>{0, 1, 2, 3}));
+    EXPECT_EQ(global_balance(), 0);
+    EXPECT_EQ(layer->requests().size(), 0u);
+  }
+};
+
+void check_status(const MPI_Status& status, int i) {
+  EXPECT_EQ(status.MPI_SOURCE, peer());
+  EXPECT_EQ(status.MPI_TAG, i % 3);
+  int count = 0;
+  MPI_Get_count(&status, MPI_INT, &count);
+  EXPECT_EQ(count, 1);
+}
+
+TEST(Requests, Waitall) {
+  Four four;
+  std::array<MPI_Status, 4> statuses;
+  MPI_Waitall(4, four.requests.data(), statuses.data());
+  for (int i = 0; i < 4; ++i) check_status(statuses[static_cast<std::size_t>(i)], i);
+  for (const MPI_Request request : four.requests) EXPECT_EQ(request, MPI_REQUEST_NULL);
+  four.check();
+}
+
+TEST(Requests, WaitallWithoutStatuses) {
+  Four four;
+  MPI_Waitall(4, four.requests.data(), MPI_STATUSES_IGNORE);
+  four.check();
+}
+
+TEST(Requests, WaitInAnyOrder) {
+  Four four;
+  for (const int i : {3, 0, 2, 1}) {
+    MPI_Status status;
+    MPI_Wait(&four.requests[static_cast<std::size_t>(i)], &status);
+    check_status(status, i);
+  }
+  four.check();
+}
+
+TEST(Requests, Waitany) {
+  Four four;
+  for (int done = 0; done < 4; ++done) {
+    int index = -1;
+    MPI_Status status;
+    MPI_Waitany(4, four.requests.data(), &index, &status);
+    ASSERT_GE(index, 0);
+    check_status(status, index);
+  }
+  int index = -1;
+  MPI_Waitany(4, four.requests.data(), &index, MPI_STATUS_IGNORE);
+  EXPECT_EQ(index, MPI_UNDEFINED);
+  four.check();
+}
+
+TEST(Requests, Waitsome) {
+  Four four;
+  for (int done = 0; done < 4;) {
+    int count = 0;
+    std::array<int, 4> indices{};
+    std::array<MPI_Status, 4> statuses;
+    MPI_Waitsome(4, four.requests.data(), &count, indices.data(), statuses.data());
+    ASSERT_GT(count, 0);
+    for (int i = 0; i < count; ++i) {
+      check_status(statuses[static_cast<std::size_t>(i)], indices[static_cast<std::size_t>(i)]);
+    }
+    done += count;
+  }
+  int count = 0;
+  std::array<int, 4> indices{};
+  MPI_Waitsome(4, four.requests.data(), &count, indices.data(), MPI_STATUSES_IGNORE);
+  EXPECT_EQ(count, MPI_UNDEFINED);
+  four.check();
+}
+
+TEST(Requests, TestUntilDone) {
+  Four four;
+  for (int i = 0; i < 4; ++i) {
+    int flag = 0;
+    MPI_Status status;
+    while (flag == 0) MPI_Test(&four.requests[static_cast<std::size_t>(i)], &flag, &status);
+    check_status(status, i);
+  }
+  four.check();
+}
+
+TEST(Requests, Testall) {
+  Four four;
+  int flag = 0;
+  while (flag == 0) MPI_Testall(4, four.requests.data(), &flag, MPI_STATUSES_IGNORE);
+  four.check();
+}
+
+TEST(Requests, TestanyAndTestsome) {
+  Four four;
+  int done = 0;
+  while (done < 2) {
+    int index = -1;
+    int flag = 0;
+    MPI_Status status;
+    MPI_Testany(4, four.requests.data(), &index, &flag, &status);
+    if (flag == 0) continue;
+    check_status(status, index);
+    ++done;
+  }
+  while (done < 4) {
+    int count = 0;
+    std::array<int, 4> indices{};
+    MPI_Testsome(4, four.requests.data(), &count, indices.data(), MPI_STATUSES_IGNORE);
+    done += count;
+  }
+  four.check();
+}
+
+TEST(Requests, NullHandlesAndProcNull) {
+  MPI_Request request = MPI_REQUEST_NULL;
+  MPI_Status status;
+  MPI_Wait(&request, &status);
+  int value = 7;
+  MPI_Irecv(&value, 1, MPI_INT, MPI_PROC_NULL, 0, MPI_COMM_WORLD, &request);
+  MPI_Wait(&request, &status);
+  EXPECT_EQ(status.MPI_SOURCE, MPI_PROC_NULL);
+  MPI_Sendrecv(&value, 1, MPI_INT, MPI_PROC_NULL, 0, &value, 1, MPI_INT, MPI_PROC_NULL, 0,
+               MPI_COMM_WORLD, &status);
+  EXPECT_EQ(status.MPI_SOURCE, MPI_PROC_NULL);
+  EXPECT_EQ(value, 7);
+  EXPECT_EQ(global_balance(), 0);
+}
+
+TEST(Requests, CancelledReceivesAreNotCounted) {
+  int value = 0;
+  MPI_Request request = MPI_REQUEST_NULL;
+  MPI_Irecv(&value, 1, MPI_INT, peer(), 99, MPI_COMM_WORLD, &request);
+  MPI_Cancel(&request);
+  MPI_Status status;
+  MPI_Wait(&request, &status);
+  int cancelled = 0;
+  MPI_Test_cancelled(&status, &cancelled);
+  EXPECT_EQ(cancelled, 1);
+  EXPECT_EQ(global_balance(), 0);
+  EXPECT_EQ(layer->requests().size(), 0u);
+  EXPECT_FALSE(layer->refusal().has_value());
+}
+
+TEST(Requests, SendsOfAllModesAreCounted) {
+  std::vector<char> buffer(1024 + MPI_BSEND_OVERHEAD);
+  MPI_Buffer_attach(buffer.data(), static_cast<int>(buffer.size()));
+  int values[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+  int got[8] = {};
+  MPI_Request receives[8];
+  MPI_Request sends[4];
+  for (int i = 0; i < 8; ++i) {
+    MPI_Irecv(&got[i], 1, MPI_INT, peer(), 40 + i, MPI_COMM_WORLD, &receives[i]);
+  }
+  MPI_Barrier(MPI_COMM_WORLD);  // ready sends need their receives
+  MPI_Send(&values[0], 1, MPI_INT, peer(), 40, MPI_COMM_WORLD);
+  MPI_Ssend(&values[1], 1, MPI_INT, peer(), 41, MPI_COMM_WORLD);
+  MPI_Rsend(&values[2], 1, MPI_INT, peer(), 42, MPI_COMM_WORLD);
+  MPI_Bsend(&values[3], 1, MPI_INT, peer(), 43, MPI_COMM_WORLD);
+  MPI_Isend(&values[4], 1, MPI_INT, peer(), 44, MPI_COMM_WORLD, &sends[0]);
+  MPI_Issend(&values[5], 1, MPI_INT, peer(), 45, MPI_COMM_WORLD, &sends[1]);
+  MPI_Irsend(&values[6], 1, MPI_INT, peer(), 46, MPI_COMM_WORLD, &sends[2]);
+  MPI_Ibsend(&values[7], 1, MPI_INT, peer(), 47, MPI_COMM_WORLD, &sends[3]);
+  MPI_Waitall(4, sends, MPI_STATUSES_IGNORE);
+  MPI_Waitall(8, receives, MPI_STATUSES_IGNORE);
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(got[i], i);
+  int size = 0;
+  void* detached = nullptr;
+  MPI_Buffer_detach(static_cast<void*>(&detached), &size);
+  EXPECT_EQ(global_balance(), 0);
+  EXPECT_EQ(layer->requests().size(), 0u);
+}
+
+TEST(Requests, SendrecvFromTheStore) {
+  int mine = 100 + world_rank();
+  MPI_Send(&mine, 1, MPI_INT, peer(), 1, MPI_COMM_WORLD);
+  drain_everything();
+  int got = -1;
+  int later = 200 + world_rank();
+  MPI_Sendrecv(&later, 1, MPI_INT, peer(), 1, &got, 1, MPI_INT, peer(), 1, MPI_COMM_WORLD,
+               MPI_STATUS_IGNORE);
+  EXPECT_EQ(got, 100 + peer());
+  MPI_Recv(&got, 1, MPI_INT, peer(), 1, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+  EXPECT_EQ(got, 200 + peer());
+}
+
+}  // namespace
+}  // namespace cairn::mpi

@@ -1,0 +1,154 @@
+// Damages every part of a checkpoint and requires that it is noticed. One rank.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "io/names.hpp"
+#include "io/state_reader.hpp"
+#include "io/verify.hpp"
+#include "sample.hpp"
+
+namespace cairn::io {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::Contains;
+using testing::HasSubstr;
+
+std::string read_file(const fs::path& path) {
+  std::ifstream stream{path, std::ios::binary};
+  return {std::istreambuf_iterator<char>{stream}, {}};
+}
+
+void write_file(const fs::path& path, const std::string& content) {
+  std::ofstream{path, std::ios::binary | std::ios::trunc} << content;
+}
+
+/// Changes one bit of one byte; a second call puts it back.
+void flip(const fs::path& path, std::uint64_t offset, int bit) {
+  const int file = ::open(path.c_str(), O_RDWR);
+  char byte = 0;
+  ASSERT_EQ(::pread(file, &byte, 1, static_cast<off_t>(offset)), 1);
+  byte = static_cast<char>(byte ^ (1 << bit));
+  ASSERT_EQ(::pwrite(file, &byte, 1, static_cast<off_t>(offset)), 1);
+  ::close(file);
+}
+
+class Damage : public testing::Test {
+ protected:
+  void SetUp() override {
+    Sample sample{0, 1};
+    sample.flat("u", ElementType::float64, 8, 100).flat("object", ElementType::serialized, 1, 77);
+    sample.shaped("grid", ElementType::int32, 4, {5, 6}, {0, 0}, {5, 6}).ring(3);
+    const Status status = write_epoch(store, sample_info(1, 1), sample.state());
+    ASSERT_TRUE(status.ok()) << status.message();
+    ASSERT_TRUE(verify_epoch(store, 1).good);
+    state = store.epoch_path(1) / state_file;
+    commit = store.epoch_path(1) / commit_file;
+  }
+
+  SharedDirectory directory;
+  Store store{directory.path()};
+  fs::path state, commit;
+};
+
+TEST_F(Damage, EveryByteOfStateIsCovered) {
+  const std::uint64_t size = fs::file_size(state);
+  for (std::uint64_t offset = 0; offset < size; ++offset) {
+    const int bit = static_cast<int>(offset % 8);
+    flip(state, offset, bit);
+    const VerifyReport report = verify_epoch(store, 1);
+    ASSERT_FALSE(report.good) << "byte " << offset << " of " << size;
+    ASSERT_THAT(report.problems[0], HasSubstr("damaged"));
+    flip(state, offset, bit);
+  }
+  EXPECT_TRUE(verify_epoch(store, 1).good);
+}
+
+TEST_F(Damage, TruncatedStateIsNoticed) {
+  const std::string content = read_file(state);
+  for (std::size_t length = 0; length < content.size(); length += 97) {
+    fs::resize_file(state, length);
+    EXPECT_EQ(store.read_commit(1).status().code(), Code::corruption) << length;
+    EXPECT_FALSE(verify_epoch(store, 1).good) << length;
+  }
+  write_file(state, content + "x");
+  EXPECT_EQ(store.read_commit(1).status().code(), Code::corruption);
+  fs::remove(state);
+  EXPECT_EQ(store.read_commit(1).status().code(), Code::corruption);
+}
+
+TEST_F(Damage, EveryByteOfCommitIsCovered) {
+  const std::uint64_t size = fs::file_size(commit);
+  for (std::uint64_t offset = 0; offset < size; ++offset) {
+    for (int bit = 0; bit < 8; ++bit) {
+      flip(commit, offset, bit);
+      ASSERT_EQ(store.read_commit(1).status().code(), Code::corruption)
+          << "bit " << bit << " of byte " << offset;
+      flip(commit, offset, bit);
+    }
+  }
+  EXPECT_TRUE(store.read_commit(1).ok());
+}
+
+TEST_F(Damage, TornCommitIsNoticed) {
+  const std::string content = read_file(commit);
+  for (std::size_t length = 0; length < content.size(); ++length) {
+    write_file(commit, content.substr(0, length));
+    ASSERT_EQ(store.read_commit(1).status().code(), Code::corruption) << length;
+  }
+  write_file(commit, content + "\n");
+  EXPECT_EQ(store.read_commit(1).status().code(), Code::corruption);
+}
+
+/// Damage is found by the call that reads the damaged part, and named.
+TEST_F(Damage, ReaderNamesTheEntry) {
+  auto reader = StateReader::open(store.epoch_path(1));
+  ASSERT_TRUE(reader.ok());
+  const std::string content = read_file(state);
+  std::vector<std::byte> bytes(800);
+  ASSERT_TRUE(reader->read_slab(reader->slabs(0)[0], bytes).ok());
+  const auto* data = reinterpret_cast<const char*>(bytes.data());
+  flip(state, content.find(std::string(data, bytes.size())) + 5, 0);
+  const Status status = reader->read_slab(reader->slabs(0)[0], bytes);
+  EXPECT_EQ(status.code(), Code::corruption);
+  EXPECT_THAT(status.message(), HasSubstr("'u' of rank 0"));
+  EXPECT_EQ(reader->read_slab(reader->slabs(0)[0], std::span{bytes}.first(8)).code(),
+            Code::invalid_argument);
+}
+
+TEST_F(Damage, ForeignStateFileIsNoticed) {
+  Sample sample{0, 1};
+  sample.flat("u", ElementType::float64, 8, 100).flat("object", ElementType::serialized, 1, 77);
+  sample.shaped("grid", ElementType::int32, 4, {5, 6}, {0, 0}, {5, 6}).ring(3);
+  ASSERT_TRUE(write_epoch(store, sample_info(2, 1), sample.state()).ok());
+  fs::copy_file(store.epoch_path(2) / state_file, state, fs::copy_options::overwrite_existing);
+  EXPECT_FALSE(verify_epoch(store, 1).good);  // the epoch number in it differs
+}
+
+TEST(Verify, TellsOrphanLostAndDuplicateApart) {
+  const SharedDirectory directory;
+  const Store store{directory.path()};
+  const auto problems = [&](std::uint64_t epoch, std::uint64_t sent, std::uint64_t received,
+                            int stored) {
+    Sample sample{0, 1};
+    sample.ring(stored);
+    sample.state().counters = {{7, 0, sent, received}};
+    EXPECT_TRUE(write_epoch(store, sample_info(epoch, 1), sample.state()).ok());
+    const VerifyReport report = verify_epoch(store, epoch);
+    EXPECT_EQ(report.good, report.problems.empty());
+    return report.problems;
+  };
+  EXPECT_TRUE(problems(1, 10, 8, 2).empty());
+  EXPECT_THAT(problems(2, 8, 9, 0), Contains(HasSubstr("orphan message: world 0 -> 0: 9 received")));
+  EXPECT_THAT(problems(3, 10, 8, 1), Contains(HasSubstr("lost message: world 0 -> 0: 10 sent")));
+  EXPECT_THAT(problems(4, 10, 8, 3), Contains(HasSubstr("duplicate message: world 0 -> 0")));
+}
+
+}  // namespace
+}  // namespace cairn::io

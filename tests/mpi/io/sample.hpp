@@ -1,0 +1,67 @@
+// States for tests: every element type and shape, with values that depend on the rank.
+#pragma once
+
+#include <mpi.h>
+
+#include <cstdint>
+#include <deque>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "io/records.hpp"
+#include "io/state_writer.hpp"
+#include "io/store.hpp"
+
+namespace cairn::io {
+
+int world_rank();
+int world_size();
+
+/// A directory that all ranks share; rank 0 makes it and removes it. Collective.
+class SharedDirectory {
+ public:
+  SharedDirectory();
+  ~SharedDirectory();
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// A RankState that owns its memory.
+class Sample {
+ public:
+  Sample(int rank, int size) : rank_(rank), size_(size) {}
+  Sample(Sample&&) = default;  // a copy's slabs would point into the original
+
+  /// `count` elements of a 1-D entry, filled with a pattern.
+  Sample& flat(const std::string& name, ElementType type, std::uint32_t element_bytes,
+               std::uint64_t count);
+  /// A slab of an entry with a global shape.
+  Sample& shaped(const std::string& name, ElementType type, std::uint32_t element_bytes,
+                 std::vector<std::uint64_t> global, std::vector<std::uint64_t> offset,
+                 std::vector<std::uint64_t> shape);
+  /// A ring of channels with `in_flight` messages on each, and consistent counters.
+  Sample& ring(int in_flight);
+  /// Everything.
+  static Sample full(int rank, int size);
+
+  RankState& state() { return state_; }
+  const std::vector<std::byte>& bytes(std::size_t entry) const { return memory_[entry]; }
+
+ private:
+  std::byte* fill(std::uint64_t bytes);
+
+  int rank_, size_;
+  RankState state_;
+  std::deque<std::vector<std::byte>> memory_;
+};
+
+EpochInfo sample_info(std::uint64_t epoch, int ranks);
+
+/// begin (rank 0), write_state (all), commit (rank 0). Collective; ok when the epoch is committed.
+Status write_epoch(const Store& store, const EpochInfo& info, const RankState& state,
+                   WriteDriver driver = WriteDriver::direct);
+
+}  // namespace cairn::io

@@ -1,0 +1,251 @@
+// Sessions in one process: checkpoint, forget everything, restart.
+#include <cairn/serialize.hpp>
+#include <gtest/gtest.h>
+#include <boost/serialization/map.hpp>
+#include <boost/serialization/string.hpp>
+#include <boost/serialization/vector.hpp>
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "io/store.hpp"
+#include "io/verify.hpp"
+
+namespace cairn {
+namespace {
+
+int world_rank() {
+  int rank = 0;
+  PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  return rank;
+}
+
+int world_size() {
+  int size = 0;
+  PMPI_Comm_size(MPI_COMM_WORLD, &size);
+  return size;
+}
+
+/// A checkpoint directory of the test's own, the same on every rank.
+class Directory {
+ public:
+  Directory() {
+    const std::string name = testing::UnitTest::GetInstance()->current_test_info()->name();
+    path_ = std::filesystem::current_path() /
+            ("session_test." + std::to_string(world_size()) + "." + name);
+    if (world_rank() == 0) std::filesystem::remove_all(path_);
+    PMPI_Barrier(MPI_COMM_WORLD);
+  }
+  ~Directory() {
+    PMPI_Barrier(MPI_COMM_WORLD);
+    if (world_rank() == 0) std::filesystem::remove_all(path_);
+  }
+  Directory(const Directory&) = delete;
+  Directory& operator=(const Directory&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+Options options_in(const Directory& directory) {
+  Options options;
+  options.directory = directory.path();
+  options.interval = Interval::off();
+  options.log_level = "error";
+  return options;
+}
+
+struct Pair {
+  std::int32_t a;
+  double b;
+};
+
+/// All kinds of state.
+struct Program {
+  std::int64_t step = 0;
+  std::vector<double> field;
+  std::vector<float> list;
+  Pair pair{};
+  std::map<std::string, std::vector<int>> object;
+
+  void fill() {
+    const int rank = world_rank();
+    step = 100 + rank;
+    field.assign(12, 0.5 + rank);
+    list.assign(static_cast<std::size_t>(3 * rank), 1.5F);
+    pair = {rank, 2.5};
+    object = {{"ranks", {rank, world_size()}}};
+  }
+  void protect(Session& session) {
+    const auto rows = static_cast<std::uint64_t>(world_size());
+    const auto row = static_cast<std::uint64_t>(world_rank());
+    session.protect("step", step);
+    session.protect("field", field, {{rows * 3, 4}, {row * 3, 0}, {3, 4}});
+    session.protect_resizable("list", list);
+    session.protect("pair", pair);
+    session.serialize("object", object);
+  }
+};
+
+TEST(Session, FreshStartTouchesNothing) {
+  const Directory directory;
+  Session session{MPI_COMM_WORLD, options_in(directory)};
+  int value = 3;
+  session.protect("value", value);
+  EXPECT_EQ(session.restart(), 0u);
+  EXPECT_EQ(value, 3);
+  EXPECT_FALSE(std::filesystem::exists(directory.path()));
+}
+
+TEST(Session, RestoresEveryKindOfState) {
+  const Directory directory;
+  {
+    Program program;
+    program.fill();
+    Session session{MPI_COMM_WORLD, options_in(directory)};
+    program.protect(session);
+    session.restart();
+    session.safe_point();
+    const Status status = session.checkpoint();
+    EXPECT_TRUE(status.ok()) << status.message();
+    EXPECT_EQ(session.epoch(), 1u);
+  }
+  Program expected;
+  expected.fill();
+  Program program;
+  program.field.assign(12, 0);
+  Session session{MPI_COMM_WORLD, options_in(directory)};
+  program.protect(session);
+  EXPECT_EQ(session.restart(), 1u);
+  EXPECT_EQ(session.safe_points(), 2u);
+  EXPECT_EQ(program.step, expected.step);
+  EXPECT_EQ(program.field, expected.field);
+  EXPECT_EQ(program.list, expected.list);
+  EXPECT_EQ(program.pair.a, expected.pair.a);
+  EXPECT_EQ(program.object, expected.object);
+}
+
+TEST(Session, RestoresMessagesInFlight) {
+  const Directory directory;
+  const int next = (world_rank() + 1) % world_size();
+  const int previous = (world_rank() + world_size() - 1) % world_size();
+  {
+    Session session{MPI_COMM_WORLD, options_in(directory)};
+    session.restart();
+    for (int i = 0; i < 3; ++i) MPI_Send(&i, 1, MPI_INT, next, i, MPI_COMM_WORLD);
+    ASSERT_TRUE(session.checkpoint().ok());
+    // The program itself goes on as if nothing had been.
+    for (const int tag : {2, 0, 1}) {
+      int value = -1;
+      MPI_Recv(&value, 1, MPI_INT, previous, tag, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+      EXPECT_EQ(value, tag);
+    }
+  }
+  const io::Store store{directory.path()};
+  const io::VerifyReport report = io::verify_epoch(store, 1);
+  EXPECT_TRUE(report.good) << (report.problems.empty() ? "" : report.problems.front());
+  EXPECT_EQ(report.messages_checked, 3u * static_cast<unsigned>(world_size()));
+  Session session{MPI_COMM_WORLD, options_in(directory)};
+  EXPECT_EQ(session.restart(), 1u);
+  for (const int tag : {1, 2, 0}) {
+    int value = -1;
+    MPI_Status status;
+    MPI_Recv(&value, 1, MPI_INT, MPI_ANY_SOURCE, tag, MPI_COMM_WORLD, &status);
+    EXPECT_EQ(value, tag);
+    EXPECT_EQ(status.MPI_SOURCE, previous);
+  }
+}
+
+TEST(Session, EverySafePointIntervalAndRetention) {
+  const Directory directory;
+  Options options = options_in(directory);
+  options.interval = Interval::every_safe_points(3);
+  options.keep = 2;
+  Session session{MPI_COMM_WORLD, options};
+  int step = 0;
+  session.protect("step", step);
+  session.restart();
+  for (step = 1; step <= 10; ++step) EXPECT_EQ(session.safe_point(), step % 3 == 0) << step;
+  EXPECT_EQ(session.epoch(), 3u);
+  EXPECT_EQ(session.checkpoint().code(), Code::ok);
+  PMPI_Barrier(MPI_COMM_WORLD);
+  if (world_rank() == 0) {
+    const std::vector<std::uint64_t> kept = {3, 4};
+    EXPECT_EQ(io::Store{directory.path()}.epochs(), kept);
+  }
+}
+
+TEST(Session, PendingRequestPutsTheCheckpointOff) {
+  const Directory directory;
+  Options options = options_in(directory);
+  options.interval = Interval::every_safe_points(2);
+  Session session{MPI_COMM_WORLD, options};
+  session.restart();
+  int value = 0;
+  int sent = world_rank();
+  MPI_Request request = MPI_REQUEST_NULL;
+  MPI_Irecv(&value, 1, MPI_INT, world_rank(), 5, MPI_COMM_WORLD, &request);
+  EXPECT_FALSE(session.safe_point());
+  EXPECT_FALSE(session.safe_point());  // due, put off
+  MPI_Send(&sent, 1, MPI_INT, world_rank(), 5, MPI_COMM_WORLD);
+  MPI_Wait(&request, MPI_STATUS_IGNORE);
+  EXPECT_EQ(value, world_rank());
+  EXPECT_TRUE(session.safe_point());  // tried again at once, not two safe points later
+}
+
+TEST(Session, ExplicitCheckpointWithAPendingRequestIsBusy) {
+  const Directory directory;
+  Options options = options_in(directory);
+  options.log_level = "off";
+  Session session{MPI_COMM_WORLD, options};
+  session.restart();
+  int value = 0;
+  MPI_Request request = MPI_REQUEST_NULL;
+  if (world_rank() == 0) MPI_Irecv(&value, 1, MPI_INT, 0, 5, MPI_COMM_WORLD, &request);
+  EXPECT_EQ(session.checkpoint().code(), Code::busy);
+  if (world_rank() == 0) MPI_Send(&value, 1, MPI_INT, 0, 5, MPI_COMM_WORLD);
+  MPI_Wait(&request, MPI_STATUS_IGNORE);
+  EXPECT_EQ(session.checkpoint().code(), Code::ok);
+}
+
+TEST(Session, AFailingCheckpointLeavesTheProgramRunning) {
+  const Directory directory;
+  Options options = options_in(directory);
+  options.log_level = "off";
+  options.directory = (directory.path() / "file" / "cairn").string();
+  if (world_rank() == 0) {
+    std::filesystem::create_directory(directory.path());
+    std::fclose(std::fopen((directory.path() / "file").c_str(), "w"));
+  }
+  PMPI_Barrier(MPI_COMM_WORLD);
+  Session session{MPI_COMM_WORLD, options};
+  session.restart();
+  const int next = (world_rank() + 1) % world_size();
+  int value = world_rank();
+  MPI_Send(&value, 1, MPI_INT, next, 1, MPI_COMM_WORLD);
+  EXPECT_EQ(session.checkpoint().code(), Code::io_error);
+  MPI_Recv(&value, 1, MPI_INT, MPI_ANY_SOURCE, 1, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+  EXPECT_EQ(value, (world_rank() + world_size() - 1) % world_size());
+}
+
+TEST(Session, GivesUpWaitingForARankThatDoesNotCome) {
+  if (world_size() == 1) GTEST_SKIP() << "needs a rank that waits for another";
+  const Directory directory;
+  Options options = options_in(directory);
+  options.log_level = "off";
+  options.patience_seconds = 0.2;
+  Session session{MPI_COMM_WORLD, options};
+  session.restart();
+  // Rank 0 wants a checkpoint here; the others are in a collective that needs rank 0 first.
+  if (world_rank() == 0) {
+    EXPECT_EQ(session.checkpoint().code(), Code::busy);
+  }
+  MPI_Barrier(MPI_COMM_WORLD);
+  if (world_rank() != 0) session.safe_point();
+  EXPECT_EQ(session.checkpoint().code(), Code::ok);
+}
+
+}  // namespace
+}  // namespace cairn
