@@ -42,14 +42,15 @@ void ChannelLayer::pull(int colour, std::size_t limit_bytes) {
 
 std::map<int, std::vector<SentCount>> ChannelLayer::flip() {
   std::map<int, std::vector<SentCount>> markers;
-  for (auto& [id, communicator] : by_id_) {
-    communicator->channels.for_each([&](std::uint64_t peer, Channel& channel) {
+  for (auto& item : by_id_) {
+    const Communicator& communicator = *item.second;
+    item.second->channels.for_each([&](std::uint64_t peer, Channel& channel) {
       const std::uint64_t sent = std::exchange(channel.wire_sent, 0);
       channel.old_wire_received = std::exchange(channel.wire_received, 0);
       // The channel to oneself needs no marker (M7).
-      const bool to_self = static_cast<int>(peer) == communicator->rank;
+      const bool to_self = static_cast<int>(peer) == communicator.rank;
       channel.old_wire_expected = to_self ? sent : 0;
-      if (sent > 0 && !to_self) markers[channel.world_rank].push_back({id, sent});
+      if (sent > 0 && !to_self) markers[channel.world_rank].push_back({communicator.id, sent});
     });
   }
   colour_ ^= 1;
@@ -98,8 +99,9 @@ std::vector<ChannelMessage> ChannelLayer::messages() {
 
 std::vector<ChannelCount> ChannelLayer::counts() {
   std::vector<ChannelCount> all;
-  for (const auto& [id, communicator] : by_id_) {
-    communicator->channels.for_each([&](std::uint64_t, const Channel& channel) {
+  for (const auto& item : by_id_) {
+    const std::uint64_t id = item.first;
+    item.second->channels.for_each([&](std::uint64_t, const Channel& channel) {
       all.push_back({id, channel.world_rank, channel.sent, channel.received});
     });
   }

@@ -189,6 +189,14 @@ Status examine(const EpochContext& context, io::Collective& all, std::uint64_t e
   return status;
 }
 
+/// The answer when the one epoch that CAIRN_RESTART names can't be used.
+Status asked_for(const Status& status, std::uint64_t epoch) {
+  return {status.code(),
+          fmt::format("CAIRN_RESTART asks for epoch {}, which can't be used: {}; `cairn list` shows "
+                      "those that can",
+                      epoch, status.message())};
+}
+
 bool is_damage(Code code) {
   return code == Code::corruption || code == Code::io_error || code == Code::not_found;
 }
@@ -208,12 +216,12 @@ Result<Restored> restore_job(const EpochContext& context) {
       crash_point("restart_done");
       return restored;
     }
-    const bool asked_for = context.options.restart.kind == RestartFrom::Kind::epoch;
-    if (asked_for || !is_damage(status.code())) return status;
+    if (context.options.restart.kind == RestartFrom::Kind::epoch) return asked_for(status, epoch);
+    if (!is_damage(status.code())) return status;
     // An epoch that was never committed is no epoch: nothing to warn of, nothing lost.
     if (status.code() != Code::not_found) damaged = true;
     if (all.rank() == 0) {
-      log::warning("epoch {} can't be used: {}; trying the one before", epoch, status.message());
+      log::warning("epoch {} can't be used: {}", epoch, status.message());
     }
   }
   if (damaged) {

@@ -1,16 +1,16 @@
 #include "runtime/session_impl.hpp"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <random>
 
 #include "base/log.hpp"
@@ -128,17 +128,15 @@ EpochContext SessionImpl::context() {
   return {*layer, *transport, registry, store, options, job, bulk};
 }
 
-void SessionImpl::record(const std::string& event, std::uint64_t epoch_number,
-                           const std::string& detail) {
+void SessionImpl::record(const char* event, std::uint64_t epoch_number,
+                         const nlohmann::ordered_json& details) {
   if (rank != 0) return;
   nlohmann::ordered_json line;
   line["event"] = event;
-  line["time"] = fmt::format("{:.3f}", std::chrono::duration<double>(
-                                           std::chrono::system_clock::now().time_since_epoch())
-                                           .count());
+  line["time"] = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
   line["epoch"] = epoch_number;
   line["safe_point"] = safe_point_index;
-  if (!detail.empty()) line["detail"] = detail;
+  line.update(details);
   store.append_history(line.dump());
 }
 
@@ -164,10 +162,10 @@ std::uint64_t SessionImpl::restart() {
   safe_point_index = restored->safe_point;
   schedule_next(options.interval.seconds);
   if (epoch == 0) {
-    record("start", 0, "");
+    record("start", 0);
     return 0;
   }
-  record("restart", epoch, "");
+  record("restart", epoch);
   if (rank == 0) {
     log::info("continues from epoch {} (safe point {}, {} messages in flight)", epoch,
               safe_point_index, restored->messages);
@@ -220,7 +218,7 @@ Status SessionImpl::take(double waited_seconds, bool& committed) {
   if (!taken) {
     ++refusals_;
     schedule_next(options.interval.seconds * std::min(1 << std::min(refusals_, 5), max_backoff));
-    record("abort", number, taken.status().message());
+    record("abort", number, {{"why", taken.status().message()}});
     if (rank == 0) {
       log::warning("epoch {} was aborted, the program goes on: {}", number,
                    taken.status().message());
@@ -232,16 +230,11 @@ Status SessionImpl::take(double waited_seconds, bool& committed) {
   epoch = number;
   next_epoch = number + 1;
   schedule_next(options.interval.seconds);
+  record("commit", number,
+         {{"messages_in_flight", taken->messages_in_flight},
+          {"bytes", taken->bytes},
+          {"blocked_seconds", taken->blocked_seconds}});
   if (rank == 0) {
-    nlohmann::ordered_json line;
-    line["event"] = "commit";
-    line["time"] = taken->committed_at;
-    line["epoch"] = number;
-    line["safe_point"] = safe_point_index;
-    line["messages_in_flight"] = taken->messages_in_flight;
-    line["bytes"] = taken->bytes;
-    line["blocked_seconds"] = taken->blocked_seconds;
-    store.append_history(line.dump());
     log::info("epoch {} committed at safe point {}: {} bytes, {} messages in flight, {:.3f} s",
               number, safe_point_index, taken->bytes, taken->messages_in_flight,
               taken->blocked_seconds);
@@ -262,7 +255,7 @@ void SessionImpl::note_refusal(bool pinned) {
   retry_at_ = 0;
   schedule_next(options.interval.seconds * std::min(1 << std::min(refusals_, 5), max_backoff));
   const std::string& why = refusal.why.empty() ? own_reason_ : refusal.why;
-  record("refused", next_epoch, why);
+  record("refused", next_epoch, {{"why", why}});
   const bool mine = refusal.why.empty() ? !own_reason_.empty() : rank == 0;
   if (mine) {
     log::warning("no checkpoint at safe point {}, the program goes on: {}", safe_point_index, why);

@@ -4,6 +4,7 @@
 #include <mpi.h>
 
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include <cairn/session.hpp>
@@ -71,7 +72,9 @@ class SessionImpl : public mpi::Progress, public protocol::Participant {
   void note_refusal(bool pinned);
   void schedule_next(double seconds);
   EpochContext context();
-  void record(const std::string& event, std::uint64_t epoch_number, const std::string& detail);
+  /// One line of history.jsonl.
+  void record(const char* event, std::uint64_t epoch_number,
+              const nlohmann::ordered_json& details = nlohmann::ordered_json::object());
 
   double due_ = 0;                 ///< Interval::seconds: when the next checkpoint is due
   int refusals_ = 0;               ///< since the last committed epoch; the same on all ranks
