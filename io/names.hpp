@@ -8,6 +8,8 @@
 
 namespace cairn::io {
 
+struct Entry;
+
 /// Version of everything in a checkpoint directory. A reader refuses newer ones.
 inline constexpr int format_version = 1;
 
@@ -22,7 +24,10 @@ inline constexpr std::string_view removed_prefix = ".old-";    // an epoch being
 
 inline constexpr const char* regions_group = "/regions";
 inline constexpr const char* objects_group = "/objects";
+inline constexpr const char* index_group = "/index";
+inline constexpr const char* channels_group = "/channels";
 inline constexpr const char* entries_table = "/index/entries";
+inline constexpr const char* ranks_table = "/index/ranks";
 inline constexpr const char* slabs_table = "/index/slabs";
 inline constexpr const char* blocks_table = "/index/blocks";
 inline constexpr const char* communicators_table = "/channels/communicators";
@@ -34,5 +39,11 @@ inline constexpr const char* payload_dataset = "/channels/payload";
 std::string epoch_directory_name(std::uint64_t epoch);
 /// The number in a name made by epoch_directory_name, nothing for any other name.
 std::optional<std::uint64_t> parse_epoch_directory_name(std::string_view name);
+
+/// `name` as one HDF5 link name: '%', '/', control characters, a name of dots only, and bytes that
+/// are not UTF-8 become %XX. Different names have different encodings.
+std::string encode_link_name(std::string_view name);
+/// Path of the dataset that holds an entry: /regions/<name>, or /objects/<name> when serialized.
+std::string dataset_path(const Entry& entry);
 
 }  // namespace cairn::io

@@ -3,7 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +13,10 @@ namespace cairn::io {
 
 /// At most this many dimensions in a global shape.
 inline constexpr int max_dimensions = 8;
+/// A name has at most this many bytes, and none of them is 0.
+inline constexpr std::size_t max_name_bytes = 255;
+/// A communicator's label has at most this many bytes.
+inline constexpr std::size_t max_label_bytes = 63;
 /// Checksums are kept per block of this many bytes of a rank's slab.
 inline constexpr std::uint64_t block_bytes = 1 << 20;
 
@@ -89,12 +93,13 @@ struct Job {
 struct EpochInfo {
   std::uint64_t epoch = 0;
   std::string kind = "full";
-  std::string protocol;          ///< "coordinated", …
-  std::uint64_t safe_point = 0;  ///< index of the safe point of the cut
-  std::uint64_t messages_in_flight = 0;
-  double blocked_seconds = 0;    ///< longest time that a rank was kept from computing
-  std::uint64_t bytes = 0;       ///< size of state.h5; filled by the store
-  std::string committed_at;      ///< UTC, ISO 8601; filled by the store
+  std::optional<std::uint64_t> parent;   ///< epoch that a delta builds on; nothing for a full one
+  std::string protocol;                  ///< "coordinated", …
+  std::uint64_t safe_point = 0;          ///< index of the safe point of the cut
+  std::uint64_t messages_in_flight = 0;  ///< filled by the store
+  double blocked_seconds = 0;            ///< longest time that a rank was kept from computing
+  std::uint64_t bytes = 0;               ///< size of state.h5; filled by the store
+  std::string committed_at;              ///< UTC, ISO 8601; filled by the store
   int ranks = 0;
   std::string application;
   std::string uuid;

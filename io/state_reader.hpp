@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -17,17 +18,24 @@ namespace cairn::io {
 struct SlabInfo {
   int rank = 0;
   std::size_t entry = 0;
-  std::uint64_t count = 0;            ///< elements
-  std::uint64_t start = 0;            ///< first element within a 1-D dataset
+  std::uint64_t count = 0;                   ///< elements
+  std::uint64_t start = 0;                   ///< first element within a 1-D dataset
+  std::uint64_t first_block = 0;             ///< row of its first block in the block index
   std::vector<std::uint64_t> offset, shape;  ///< within the global shape; empty when 1-D
 };
 
-/// An open state file. Opening checks the file's size, its metadata and every table against the
-/// sums given by COMMIT.json; reading checks every block. Not thread safe. Needs no MPI.
+/// An open state file. Opening checks COMMIT.json, the file's size, its metadata, and the rows of
+/// every table that it loads; reading checks every block. COMMIT.json says where each dataset
+/// begins, so reading goes through pread(2) and damaged metadata never reaches HDF5.
+/// Needs no MPI. Calls on one reader may come from several threads.
 class StateReader {
  public:
-  /// `expected` comes from read_commit() (io/store.hpp). corruption: says what is damaged.
-  static Result<StateReader> open(const std::filesystem::path& epoch_directory);
+  /// Opens the epoch in `epoch_directory`. With `only_rank`, loads the index rows of that rank
+  /// alone, so that the cost does not grow with the number of ranks; slabs(), counters() and
+  /// messages() then know no other rank. not_found: never committed. corruption: says what is
+  /// damaged. unsupported: a newer format. io_error: the file system refused.
+  static Result<StateReader> open(const std::filesystem::path& epoch_directory,
+                                  std::optional<int> only_rank = {});
   StateReader(StateReader&&) noexcept;
   StateReader& operator=(StateReader&&) noexcept;
   ~StateReader();
@@ -35,10 +43,13 @@ class StateReader {
   int ranks() const;
   const EpochInfo& info() const;
   const std::vector<Entry>& entries() const;
-  /// All slabs of a rank, indexed like entries().
+  /// All slabs of a rank, indexed like entries(). Empty for a rank that was not loaded.
   std::vector<SlabInfo> slabs(int rank) const;
-  /// Reads a slab into `destination`, which has exactly count · element_bytes bytes.
+  /// Reads a slab into `destination`, which has exactly count · element_bytes bytes. On failure
+  /// its content is undefined.
   Status read_slab(const SlabInfo& slab, std::span<std::byte> destination) const;
+  /// Reads a slab block by block and keeps nothing: is it intact? Says which block is not.
+  Status check_slab(const SlabInfo& slab) const;
   /// Channel counters of a rank.
   std::vector<ChannelCounter> counters(int rank) const;
   /// Messages in flight to `rank`, in delivery order.

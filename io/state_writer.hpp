@@ -1,4 +1,4 @@
-// Writes state.h5 through parallel HDF5 (driver `mpiio`), all ranks together.
+// Writes state.h5, all ranks together.
 #pragma once
 
 #include <mpi.h>
@@ -11,12 +11,21 @@
 
 namespace cairn::io {
 
+/// How the ranks write their data. The file is the same, byte for byte.
+enum class WriteDriver {
+  direct,  ///< each rank with pwrite(2) at the datasets' offsets
+  mpiio,   ///< through MPI-IO, collectively where slabs are scattered in the file
+};
+
 /// Writes one epoch's state file. Collective over `comm` (an unmanaged communicator; rank i of it
-/// is rank i of MPI_COMM_WORLD); blocking; the same Status code on every rank. Every rank makes
-/// the same collective calls whatever fails on one of them, so that no rank is left waiting.
-/// `path` must not exist. The data is on stable storage when this returns ok (every node fsyncs).
+/// is rank i of MPI_COMM_WORLD); blocking; the same Status on every rank. No rank is left waiting,
+/// whatever fails on one of them. `path` must not exist; it does not exist either when this fails.
+/// The data is on stable storage when this returns ok (every node fsyncs). info's bytes,
+/// committed_at and messages_in_flight are not used.
+/// invalid_argument: an entry is wrong, or differs between ranks. io_error: no space, or the file
+/// system refused. The message names the rank that failed first unless it is 0.
 /// Passes the crash points file_created … data_synced.
 Status write_state(MPI_Comm comm, const std::filesystem::path& path, const EpochInfo& info,
-                   const RankState& state);
+                   const RankState& state, WriteDriver driver = WriteDriver::direct);
 
 }  // namespace cairn::io

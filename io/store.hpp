@@ -20,6 +20,7 @@ class Store {
 
   /// Creates the directory (mode 0700) when it is missing, checks that it can be written, removes
   /// what a killed job left half-done (.tmp-*, .old-*), and writes JOB.json when there is none.
+  /// No other job may be using the directory.
   Status prepare(const Job& job) const;
 
   /// JOB.json. not_found when there is none, corruption when it can't be read.
@@ -36,19 +37,24 @@ class Store {
   Result<EpochInfo> read_commit(std::uint64_t epoch) const;
 
   /// Makes the temporary directory for a new epoch, empty, and returns its path.
+  /// invalid_argument: the epoch exists already.
   Result<std::filesystem::path> begin(std::uint64_t epoch) const;
 
   /// Publishes what begin() started: writes COMMIT.json (sizes, checksums), fsyncs it and the
   /// directory, renames, fsyncs the parent. state.h5 must be complete and synced. Atomic: after
   /// a crash at any point the epoch either exists and is valid, or does not exist.
-  /// Returns `info` with bytes and committed_at filled in.
+  /// Returns `info` with bytes, messages_in_flight (counted in state.h5) and committed_at filled
+  /// in. Never replaces an epoch: io_error when it exists. On failure the epoch does not exist and
+  /// discard() removes what is left. corruption: state.h5 is not complete.
   Result<EpochInfo> commit(const EpochInfo& info) const;
 
   /// Removes what begin() made. Never fails: what can't be removed is left for prepare().
   void discard(std::uint64_t epoch) const;
 
   /// Removes the oldest epochs until `keep` valid ones are left; damaged ones don't count and go
-  /// when they are older than all kept ones. Each is renamed away first. keep ≥ 1.
+  /// when they are older than all kept ones. An epoch that a kept one builds on stays, and so does
+  /// one that can't be judged (a newer format, no permission), and everything when none is valid.
+  /// Each is renamed away first. keep ≥ 1.
   Status retain(int keep) const;
 
   /// Appends one line (a JSON object) to history.jsonl. Best effort, never fails.

@@ -36,10 +36,13 @@ class FlatMap {
   }
 
   void erase(Key key) {
-    if (size_ == 0) return;
-    std::size_t hole = home(key);
-    while (slots_[hole].used && slots_[hole].key != key) hole = next(hole);
-    if (!slots_[hole].used) return;
+    if (Value* value = find(key)) erase(value);
+  }
+
+  /// Erases what find() has just returned.
+  void erase(Value* value) {
+    const auto offset = reinterpret_cast<char*>(value) - reinterpret_cast<char*>(slots_.data());
+    std::size_t hole = static_cast<std::size_t>(offset) / sizeof(Slot);
     for (std::size_t i = next(hole); slots_[i].used; i = next(i)) {
       const std::size_t wanted = home(slots_[i].key);
       if (((i - wanted) & mask()) < ((i - hole) & mask())) continue;

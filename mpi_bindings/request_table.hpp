@@ -36,9 +36,13 @@ class RequestTable {
 
   RequestRecord* find(MPI_Request handle) { return records_.find(handle_key(handle)); }
 
-  void remove(MPI_Request handle) {
+  /// Takes one use of the handle out; false when it is not known.
+  bool take(MPI_Request handle, RequestRecord& record) {
     RequestRecord* entry = find(handle);
-    if (entry != nullptr && --entry->handles == 0) records_.erase(handle_key(handle));
+    if (entry == nullptr) return false;
+    record = *entry;
+    if (--entry->handles == 0) records_.erase(entry);
+    return true;
   }
 
   std::size_t size() const { return records_.size(); }

@@ -23,7 +23,7 @@ int send_polled(Start start, const char* name, const void* buffer, int count, MP
   int error = start(buffer, count, type, destination, tag, layer->coloured(communicator), &request);
   if (error != MPI_SUCCESS) return error;
   layer->count_sent(communicator, destination);
-  return poll_until({name, &communicator, destination, tag},
+  return poll_until([&] { return Call{name, &communicator, destination, tag}; },
                     [&](int* flag) { return PMPI_Test(&request, flag, MPI_STATUS_IGNORE); });
 }
 
@@ -149,7 +149,7 @@ CAIRN_WRAPPER MPI_Recv(void* buffer, int count, MPI_Datatype type, int source, i
     int error =
         PMPI_Irecv(buffer, count, type, source, tag, communicator->colours[colour], &request);
     if (error != MPI_SUCCESS) return error;
-    error = poll_until({"MPI_Recv", communicator, source, tag},
+    error = poll_until([&] { return Call{"MPI_Recv", communicator, source, tag}; },
                        [&](int* flag) { return PMPI_Test(&request, flag, seen); });
     if (seen->MPI_SOURCE >= 0) layer->count_received(*communicator, seen->MPI_SOURCE, colour);
     return error;

@@ -70,10 +70,8 @@ std::span<const int> first_indices(int count) {
 
 int complete_request(MPI_Request handle, MPI_Status& status, int error) {
   if (handle == MPI_REQUEST_NULL) return error;
-  const RequestRecord* found = layer->requests().find(handle);
-  if (found == nullptr) return error;
-  const RequestRecord record = *found;
-  layer->requests().remove(handle);
+  RequestRecord record;
+  if (!layer->requests().take(handle, record)) return error;
   if (record.kind == RequestRecord::Kind::send) return error;
   if (record.cancelled) {
     int cancelled = 0;
@@ -100,7 +98,7 @@ CAIRN_WRAPPER MPI_Wait(MPI_Request* request, MPI_Status* status) {
   const MPI_Request handle = *request;
   MPI_Status own;
   MPI_Status* seen = status == MPI_STATUS_IGNORE ? &own : status;
-  const int error = poll_until(waiting("MPI_Wait", 1, request),
+  const int error = poll_until([&] { return waiting("MPI_Wait", 1, request); },
                                [&](int* flag) { return PMPI_Test(request, flag, seen); });
   return complete_request(handle, *seen, error);
 }
@@ -118,7 +116,7 @@ CAIRN_WRAPPER MPI_Test(MPI_Request* request, int* flag, MPI_Status* status) {
 CAIRN_WRAPPER MPI_Waitall(int count, MPI_Request* requests, MPI_Status* statuses) {
   if (layer == nullptr) return PMPI_Waitall(count, requests, statuses);
   MPI_Status* seen = scratch.take(count, requests, statuses);
-  const int error = poll_until(waiting("MPI_Waitall", count, requests), [&](int* flag) {
+  const int error = poll_until([&] { return waiting("MPI_Waitall", count, requests); }, [&](int* flag) {
     return PMPI_Testall(count, requests, flag, seen);
   });
   return complete_many(first_indices(count), seen, false, error);
@@ -138,7 +136,7 @@ CAIRN_WRAPPER MPI_Waitany(int count, MPI_Request* requests, int* index, MPI_Stat
   scratch.take(count, requests, MPI_STATUSES_IGNORE);
   MPI_Status own;
   MPI_Status* seen = status == MPI_STATUS_IGNORE ? &own : status;
-  const int error = poll_until(waiting("MPI_Waitany", count, requests), [&](int* flag) {
+  const int error = poll_until([&] { return waiting("MPI_Waitany", count, requests); }, [&](int* flag) {
     return PMPI_Testany(count, requests, index, flag, seen);
   });
   if (*index == MPI_UNDEFINED) return error;
@@ -171,7 +169,7 @@ CAIRN_WRAPPER MPI_Waitsome(int count, MPI_Request* requests, int* done, int* ind
                            MPI_Status* statuses) {
   if (layer == nullptr) return PMPI_Waitsome(count, requests, done, indices, statuses);
   MPI_Status* seen = scratch.take(count, requests, statuses);
-  const int error = poll_until(waiting("MPI_Waitsome", count, requests), [&](int* flag) {
+  const int error = poll_until([&] { return waiting("MPI_Waitsome", count, requests); }, [&](int* flag) {
     const int result = PMPI_Testsome(count, requests, done, indices, seen);
     *flag = static_cast<int>(*done != 0);
     return result;
@@ -198,7 +196,8 @@ CAIRN_WRAPPER MPI_Request_free(MPI_Request* request) {
     if (record->kind != RequestRecord::Kind::send) {
       layer->refuse_for_good("MPI_Request_free of a receive");  // its completion is never seen
     }
-    layer->requests().remove(*request);
+    RequestRecord forgotten;
+    layer->requests().take(*request, forgotten);
   }
   return PMPI_Request_free(request);
 }

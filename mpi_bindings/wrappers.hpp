@@ -11,13 +11,14 @@
 namespace cairn::mpi {
 
 /// Repeats test(&flag) until it sets the flag or fails, and lets the runtime work in between (I5).
-template <class Test>
-int poll_until(const Call& call, Test&& test) {
+/// `describe()` gives the Call for reports; it is made only when there is something to wait for.
+template <class Describe, class Test>
+int poll_until(Describe&& describe, Test&& test) {
   int flag = 0;
   int error = test(&flag);
   if (flag != 0 || error != MPI_SUCCESS) return error;
   const Call outer = layer->current_call();
-  layer->current_call() = call;
+  layer->current_call() = describe();
   do {
     layer->poll();
     error = test(&flag);

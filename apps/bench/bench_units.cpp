@@ -39,7 +39,8 @@ void request_table_add_remove(benchmark::State& state) {
     next = (next + 1) % 64;
     table.add(request, record);
     benchmark::DoNotOptimize(table.find(request));
-    table.remove(request);
+    cairn::mpi::RequestRecord taken;
+    table.take(request, taken);
   }
   state.SetItemsProcessed(state.iterations());
 }

@@ -70,8 +70,8 @@ void print_table(const std::vector<std::vector<std::string>>& rows,
 }
 
 void print_json(const nlohmann::ordered_json& document) {
-  fmt::print("{}\n", document.dump(2, ' ', false,
-                                   nlohmann::ordered_json::error_handler_t::replace));
+  fmt::print("{}\n",
+             document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
 }
 
 }  // namespace cairn::command

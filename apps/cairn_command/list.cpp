@@ -22,11 +22,16 @@ ordered_json to_json(const io::EpochInfo& info) {
 
 /// The same fields, all null, and the reason.
 ordered_json to_json(std::uint64_t epoch, const Status& status) {
-  return {{"epoch", epoch},          {"kind", nullptr},
-          {"parent", nullptr},       {"protocol", nullptr},
-          {"ranks", nullptr},        {"bytes", nullptr},
-          {"messages_in_flight", nullptr}, {"committed_at", nullptr},
-          {"blocked_seconds", nullptr}, {"damaged", status.message()}};
+  return {{"epoch", epoch},
+          {"kind", nullptr},
+          {"parent", nullptr},
+          {"protocol", nullptr},
+          {"ranks", nullptr},
+          {"bytes", nullptr},
+          {"messages_in_flight", nullptr},
+          {"committed_at", nullptr},
+          {"blocked_seconds", nullptr},
+          {"damaged", status.message()}};
 }
 
 }  // namespace
@@ -41,11 +46,10 @@ int list(const io::Store& store, bool json) {
     const auto info = store.read_commit(epoch);
     document.push_back(info.ok() ? to_json(*info) : to_json(epoch, info.status()));
     if (info.ok()) {
-      rows.push_back({fmt::to_string(epoch), info->kind, info->protocol,
-                      fmt::to_string(info->ranks), human_bytes(info->bytes),
-                      fmt::to_string(info->messages_in_flight),
-                      fmt::format("{:.3f} s", info->blocked_seconds),
-                      human_age(info->committed_at, now)});
+      rows.push_back(
+          {fmt::to_string(epoch), info->kind, info->protocol, fmt::to_string(info->ranks),
+           human_bytes(info->bytes), fmt::to_string(info->messages_in_flight),
+           fmt::format("{:.3f} s", info->blocked_seconds), human_age(info->committed_at, now)});
     } else {
       const bool newer = info.status().code() == Code::unsupported;
       rows.push_back({fmt::to_string(epoch), newer ? "unknown" : "damaged"});

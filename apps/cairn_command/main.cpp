@@ -81,9 +81,10 @@ CLI::App* add_command(CLI::App& app, const char* name, const char* description,
 }
 
 int run(int argc, char** argv) {
-  CLI::App app{"Looks at Cairn's checkpoints. DIR is $CAIRN_DIR, or ./cairn, when not given.\n"
-               "Exit status: 0 good, 1 damaged, 2 wrong usage.",
-               "cairn"};
+  CLI::App app{
+      "Looks at Cairn's checkpoints. DIR is $CAIRN_DIR, or ./cairn, when not given.\n"
+      "Exit status: 0 good, 1 damaged, 2 wrong usage.",
+      "cairn"};
   app.set_version_flag("--version", std::string{"cairn "} + CAIRN_VERSION);
   app.require_subcommand(1);
   Arguments arguments;

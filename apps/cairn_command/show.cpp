@@ -52,8 +52,7 @@ Result<Summary> summarize(const io::Store& store, std::uint64_t epoch) {
     const auto messages = reader->messages(rank);
     if (!messages) return messages.status();
     for (const io::Message& message : *messages) {
-      auto& channel =
-          summary.channels[{message.communicator, message.source, message.destination}];
+      auto& channel = summary.channels[{message.communicator, message.source, message.destination}];
       channel.messages += 1;
       channel.bytes += message.bytes.size();
     }
@@ -79,13 +78,13 @@ ordered_json to_json(const Summary& summary) {
   auto entries = ordered_json::array();
   for (const EntrySummary& item : summary.entries) {
     const auto& global = item.entry.global_shape;
-    entries.push_back({{"name", item.entry.name},
-                       {"type", element_type_name(item.entry.type)},
-                       {"element_bytes", item.entry.element_bytes},
-                       {"global_shape", global.empty() ? ordered_json(nullptr)
-                                                       : ordered_json(global)},
-                       {"elements", item.elements},
-                       {"bytes", item.bytes}});
+    entries.push_back(
+        {{"name", item.entry.name},
+         {"type", element_type_name(item.entry.type)},
+         {"element_bytes", item.entry.element_bytes},
+         {"global_shape", global.empty() ? ordered_json(nullptr) : ordered_json(global)},
+         {"elements", item.elements},
+         {"bytes", item.bytes}});
   }
   auto channels = ordered_json::array();
   for (const auto& [key, channel] : summary.channels) {
@@ -135,8 +134,7 @@ void print(const Summary& summary) {
              info.messages_in_flight, info.messages_in_flight == 1 ? "" : "s", summary.sent,
              summary.received);
   if (summary.channels.empty()) return;
-  std::vector<std::vector<std::string>> rows = {
-      {"COMMUNICATOR", "FROM", "TO", "MESSAGES", "SIZE"}};
+  std::vector<std::vector<std::string>> rows = {{"COMMUNICATOR", "FROM", "TO", "MESSAGES", "SIZE"}};
   for (const auto& [key, channel] : summary.channels) {
     const auto& [communicator, source, destination] = key;
     rows.push_back({label_of(summary, communicator), fmt::to_string(source),

@@ -49,8 +49,7 @@ ordered_json to_json(const io::VerifyReport& report) {
 void print(const io::VerifyReport& report) {
   if (report.good) {
     fmt::print("epoch {}: good ({} of data, {} channels and {} messages checked)\n", report.epoch,
-               human_bytes(report.bytes_checked), report.channels_checked,
-               report.messages_checked);
+               human_bytes(report.bytes_checked), report.channels_checked, report.messages_checked);
     return;
   }
   fmt::print("epoch {}: BAD\n", report.epoch);
@@ -61,9 +60,10 @@ void print_advice(const io::Store& store, std::optional<std::uint64_t> restart) 
   if (restart) {
     fmt::print("A restart will use epoch {}. Bad epochs can be deleted.\n", *restart);
   } else {
-    fmt::print("No epoch is good: a restart will stop with an error. Restore {} from a backup, or "
-               "set CAIRN_RESTART=never to start afresh.\n",
-               store.directory().native());
+    fmt::print(
+        "No epoch is good: a restart will stop with an error. Restore {} from a backup, or "
+        "set CAIRN_RESTART=never to start afresh.\n",
+        store.directory().native());
   }
 }
 

@@ -4,11 +4,16 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <nlohmann/json.hpp>
+#include <random>
 
+#include "io/commit_record.hpp"
 #include "io/names.hpp"
+#include "io/sealed_json.hpp"
 #include "io/state_reader.hpp"
 #include "io/verify.hpp"
 #include "sample.hpp"
@@ -131,6 +136,94 @@ TEST_F(Damage, ForeignStateFileIsNoticed) {
   EXPECT_FALSE(verify_epoch(store, 1).good);  // the epoch number in it differs
 }
 
+/// Reads everything that can be read; the answers don't matter.
+void read_all(const fs::path& epoch_directory) {
+  for (const std::optional<int> rank : {std::optional<int>{}, std::optional<int>{0}}) {
+    const auto reader = StateReader::open(epoch_directory, rank);
+    if (!reader) continue;
+    for (const SlabInfo& slab : reader->slabs(0)) {
+      const std::uint64_t bytes = slab.count * reader->entries()[slab.entry].element_bytes;
+      std::vector<std::byte> memory(bytes);
+      if (reader->read_slab(slab, memory).ok() != reader->check_slab(slab).ok()) ADD_FAILURE();
+    }
+    reader->counters(0);
+    if (const auto messages = reader->messages(0); messages.ok()) {
+      EXPECT_LT(messages->size(), 10000u);
+    }
+  }
+}
+
+/// Nonsense under right checksums: what a faulty writer or an attacker could leave.
+TEST_F(Damage, NonsenseInTablesIsSurvived) {
+  const auto record = read_commit_record(store.epoch_path(1));
+  ASSERT_TRUE(record.ok());
+  const std::string content = read_file(state);
+  const unsigned seed = 20240607;
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937_64 random{seed};
+  const std::uint64_t values[] = {0,
+                                  1,
+                                  2,
+                                  255,
+                                  1u << 20,
+                                  ~std::uint64_t{0},
+                                  ~std::uint64_t{0} >> 1,
+                                  std::uint64_t{1} << 63,
+                                  content.size()};
+  int readable = 0;
+  for (int round = 0; round < 1500; ++round) {
+    std::string changed = content;
+    for (const auto& [path, extent] : record->state.datasets) {
+      const bool table = record->state.table_checksums.contains(path);
+      if (!table || extent.bytes == 0 || random() % 4 != 0) continue;
+      const std::uint64_t value = random() % 2 ? values[random() % std::size(values)] : random();
+      const std::size_t bytes = random() % 2 ? 4 : 8;
+      const std::uint64_t at = random() % (extent.bytes / 4) * 4;
+      std::memcpy(&changed[extent.offset + std::min(at, extent.bytes - bytes)], &value, bytes);
+    }
+    write_file(state, changed);
+    CommitRecord resealed{record->info, *scan_state(state)};
+    write_file(commit, format_commit(resealed));
+    read_all(store.epoch_path(1));
+    readable += verify_epoch(store, 1).good;
+  }
+  EXPECT_LT(readable, 1000);
+}
+
+TEST_F(Damage, NonsenseInCommitIsSurvived) {
+  const std::string content = read_file(commit);
+  const auto document = nlohmann::ordered_json::parse(content);
+  const unsigned seed = 20240608;
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937_64 random{seed};
+  const nlohmann::ordered_json values[] = {
+      nullptr, -1, 0, 1, 1e300, "x", true, {1, 2}, {{"a", 1}}, ~std::uint64_t{0}, 4096};
+  auto flat = document.flatten();
+  flat.erase("/checksum");
+  for (int round = 0; round < 1500; ++round) {
+    auto changed = flat;
+    for (int i = 0; i < 2; ++i) {
+      auto item =
+          std::next(changed.begin(), static_cast<std::ptrdiff_t>(random() % changed.size()));
+      const auto& value = values[random() % std::size(values)];
+      if (random() % 4 == 0) {
+        changed.erase(item);
+      } else if (value.is_primitive()) {
+        *item = value;
+      }
+    }
+    nlohmann::ordered_json nested;
+    try {
+      nested = changed.unflatten();
+    } catch (const nlohmann::json::exception&) {
+      continue;
+    }
+    write_file(commit, seal(nested));
+    read_all(store.epoch_path(1));
+    verify_epoch(store, 1);
+  }
+}
+
 TEST(Verify, TellsOrphanLostAndDuplicateApart) {
   const SharedDirectory directory;
   const Store store{directory.path()};
@@ -145,7 +238,8 @@ TEST(Verify, TellsOrphanLostAndDuplicateApart) {
     return report.problems;
   };
   EXPECT_TRUE(problems(1, 10, 8, 2).empty());
-  EXPECT_THAT(problems(2, 8, 9, 0), Contains(HasSubstr("orphan message: world 0 -> 0: 9 received")));
+  EXPECT_THAT(problems(2, 8, 9, 0),
+              Contains(HasSubstr("orphan message: world 0 -> 0: 9 received")));
   EXPECT_THAT(problems(3, 10, 8, 1), Contains(HasSubstr("lost message: world 0 -> 0: 10 sent")));
   EXPECT_THAT(problems(4, 10, 8, 3), Contains(HasSubstr("duplicate message: world 0 -> 0")));
 }

@@ -40,8 +40,8 @@ __attribute__((visibility("default"))) ssize_t pwrite(int fd, const void* data, 
   if (fails(writes_left)) return -1;
   return ::syscall(SYS_pwrite64, fd, data, bytes, offset);
 }
-__attribute__((visibility("default"))) ssize_t pwritev(int fd, const struct iovec* parts,
-                                                       int count, off_t offset) {
+__attribute__((visibility("default"))) ssize_t pwritev(int fd, const struct iovec* parts, int count,
+                                                       off_t offset) {
   if (fails(writes_left)) return -1;
   return ::syscall(SYS_pwritev, fd, parts, count, offset, 0);
 }
@@ -78,7 +78,8 @@ TEST(FullDisk, IsOneClearLineAndTheNextEpochWorks) {
     sample.flat("x", ElementType::uint8, 1, (16u << 20) / static_cast<unsigned>(world_size()));
     const Status status = write_epoch(store, sample_info(epoch, world_size()), sample.state());
     EXPECT_EQ(status.code(), Code::io_error);
-    EXPECT_THAT(status.message(), HasSubstr("no space left in " + store.directory().native() + ":"));
+    EXPECT_THAT(status.message(),
+                HasSubstr("no space left in " + store.directory().native() + ":"));
     EXPECT_THAT(status.message(), HasSubstr("the checkpoint needs 17.0 MiB, "));
   }
   expect_next_epoch_works(store, 4);

@@ -57,8 +57,7 @@ Sample& Sample::shaped(const std::string& name, ElementType type, std::uint32_t 
                        std::vector<std::uint64_t> shape) {
   const std::uint64_t count = *volume(shape);
   state_.entries.push_back({name, type, element_bytes, std::move(global)});
-  state_.slabs.push_back(
-      {fill(count * element_bytes), count, std::move(offset), std::move(shape)});
+  state_.slabs.push_back({fill(count * element_bytes), count, std::move(offset), std::move(shape)});
   return *this;
 }
 
@@ -99,8 +98,7 @@ Sample Sample::full(int rank, int size) {
   // Rows, columns (scattered in the file), and a cube where only rank 0 has something.
   sample.shaped("rows", ElementType::float64, 8, {4 * n, 10}, {4 * r, 0}, {4, 10});
   sample.shaped("columns", ElementType::int32, 4, {700, 600 * n}, {0, 600 * r}, {700, 600});
-  sample.shaped("cube", ElementType::uint16, 2, {3, 4, 5}, {0, 0, 0},
-                {rank == 0 ? 3u : 0u, 4, 5});
+  sample.shaped("cube", ElementType::uint16, 2, {3, 4, 5}, {0, 0, 0}, {rank == 0 ? 3u : 0u, 4, 5});
   sample.ring(3);
   return sample;
 }

@@ -1,0 +1,54 @@
+// The objects in state.h5: which there are, their types and sizes.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include <cairn/status.hpp>
+
+#include "io/hdf5.hpp"
+#include "io/memory_file.hpp"
+#include "io/rank_rows.hpp"
+#include "io/records.hpp"
+#include "io/tables.hpp"
+
+namespace cairn::io {
+
+/// Datasets of this size or more begin at a multiple of alignment_bytes, so that ranks that write
+/// different datasets do not share stripes; smaller ones are packed, so that a small checkpoint
+/// stays small.
+inline constexpr std::uint64_t aligned_from_bytes = std::uint64_t{16} << 20;
+inline constexpr std::uint64_t alignment_bytes = std::uint64_t{1} << 20;
+
+/// Where HDF5 puts everything.
+struct StateImage {
+  MemoryFile file;  ///< all metadata, and the size of the file
+  // Offsets of the datasets in the file; 0 for empty ones.
+  std::vector<std::uint64_t> entry_offsets;
+  std::array<std::uint64_t, table_count> table_offsets{};
+  std::uint64_t payload_offset = 0;
+};
+
+/// Sizes of everything, summed over the ranks.
+class Layout {
+ public:
+  Layout(const std::vector<Entry>& entries, const Amounts& totals);
+
+  std::uint64_t rows(TableId table) const { return rows_[table]; }
+  std::uint64_t payload_bytes() const { return payload_bytes_; }
+  /// Shape of an entry's dataset.
+  const std::vector<std::uint64_t>& shape(std::size_t entry) const { return shapes_[entry]; }
+  /// Lets HDF5 make the whole file but its data, in memory. io_error when HDF5 refuses. Local.
+  Result<StateImage> make_image(const EpochInfo& info) const;
+
+ private:
+  Status create(hid_t file, const EpochInfo& info, StateImage& image) const;
+
+  const std::vector<Entry>& entries_;
+  std::vector<std::vector<std::uint64_t>> shapes_;
+  std::array<std::uint64_t, table_count> rows_{};
+  std::uint64_t payload_bytes_ = 0;
+};
+
+}  // namespace cairn::io

@@ -1,0 +1,287 @@
+#include "io/loaded_index.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+
+#include "base/checksum.hpp"
+#include "io/geometry.hpp"
+#include "io/hdf5.hpp"
+
+namespace cairn::io {
+namespace {
+
+class Loader {
+ public:
+  Loader(LoadedIndex& index, const std::filesystem::path& directory)
+      : index_(index), directory_(directory) {}
+
+  Status load(std::optional<int> only_rank);
+
+ private:
+  Status check_metadata();
+  Status load_entries();
+  Status load_communicators();
+  Status load_ranks(std::optional<int> only_rank);
+  Status check_rank(const RankRow& row, std::uint64_t number, const RankRow* before) const;
+  Status load_rank_rows();
+  Status check_slabs() const;
+  Status check_blocks(const SlabRow& slab, std::uint64_t slab_bytes) const;
+  Status check_messages() const;
+
+  Status damaged(std::string_view what) const {
+    return {Code::corruption, fmt::format("{}: {}", index_.file.path().native(), what)};
+  }
+  std::uint64_t row_count(TableId table) const;
+  /// Reads and checks rows [first, first + count) of a table.
+  template <class Row>
+  Status load_rows(TableId table, std::uint64_t first, std::uint64_t count,
+                   std::vector<Row>& rows) const;
+
+  LoadedIndex& index_;
+  const std::filesystem::path& directory_;
+};
+
+Status Loader::load(std::optional<int> only_rank) {
+  auto commit = read_commit_record(directory_);
+  if (!commit) return commit.status();
+  index_.commit = std::move(*commit);
+  auto file = File::open(directory_ / state_file, O_RDONLY);
+  if (!file) return file.status();
+  index_.file = std::move(*file);
+  if (auto status = check_metadata(); !status) return status;
+  if (auto status = load_entries(); !status) return status;
+  if (auto status = load_communicators(); !status) return status;
+  if (auto status = load_ranks(only_rank); !status) return status;
+  if (auto status = load_rank_rows(); !status) return status;
+  if (auto status = check_slabs(); !status) return status;
+  return check_messages();
+}
+
+Status Loader::check_metadata() {
+  const StateIndex& state = index_.commit.state;
+  const auto sum = metadata_checksum(index_.file, state);
+  if (!sum) return sum.status();
+  if (*sum != state.metadata_checksum) {
+    return damaged("its HDF5 metadata is damaged: wrong checksum");
+  }
+  for (const Table& table : tables()) {
+    const auto dataset = state.datasets.find(table.path);
+    const auto sums = state.table_checksums.find(table.path);
+    if (dataset == state.datasets.end() || sums == state.table_checksums.end() ||
+        dataset->second.bytes % table.row_bytes != 0 ||
+        sums->second.size() != (dataset->second.bytes + segment_bytes - 1) / segment_bytes) {
+      return damaged(fmt::format("COMMIT.json does not describe {}", table.path));
+    }
+  }
+  const auto payload = state.datasets.find(payload_dataset);
+  if (payload == state.datasets.end()) return damaged("it has no message payload");
+  index_.payload = payload->second;
+  return {};
+}
+
+std::uint64_t Loader::row_count(TableId table) const {
+  return index_.commit.state.datasets.at(tables()[table].path).bytes / tables()[table].row_bytes;
+}
+
+template <class Row>
+Status Loader::load_rows(TableId id, std::uint64_t first, std::uint64_t count,
+                         std::vector<Row>& rows) const {
+  const Table& table = tables()[id];
+  const Extent extent = index_.commit.state.datasets.at(table.path);
+  const auto& sums = index_.commit.state.table_checksums.at(table.path);
+  const std::uint64_t all = extent.bytes / sizeof(Row);
+  if (first > all || count > all - first) {
+    return damaged(fmt::format("the index names rows that {} does not have", table.path));
+  }
+  rows.resize(count);
+  const std::uint64_t begin = first * sizeof(Row), end = begin + count * sizeof(Row);
+  const std::span out = std::as_writable_bytes(std::span{rows});
+  std::vector<std::byte> buffer(std::min(segment_bytes, extent.bytes));
+  for (std::uint64_t i = begin / segment_bytes; i * segment_bytes < end; ++i) {
+    const std::uint64_t start = i * segment_bytes;
+    const std::span segment{buffer.data(), std::min(segment_bytes, extent.bytes - start)};
+    if (auto status = index_.file.read_at(extent.offset + start, segment); !status) return status;
+    if (checksum(segment) != sums[i]) {
+      return damaged(fmt::format("the table {} is damaged: wrong checksum", table.path));
+    }
+    const std::uint64_t from = std::max(begin, start);
+    const std::uint64_t to = std::min(end, start + segment.size());
+    std::memcpy(&out[from - begin], &segment[from - start], to - from);
+  }
+  return {};
+}
+
+Status Loader::load_entries() {
+  std::vector<EntryRow> rows;
+  if (auto s = load_rows(entry_rows, 0, row_count(entry_rows), rows); !s) return s;
+  for (const EntryRow& row : rows) {
+    const auto type = static_cast<ElementType>(row.type);
+    const std::size_t length = ::strnlen(row.name, sizeof row.name);
+    if (length == 0 || length == sizeof row.name || row.dims > max_dimensions || row.type < 1 ||
+        row.type > static_cast<std::uint32_t>(ElementType::serialized) || row.element_bytes == 0) {
+      return damaged("/index/entries has an entry that makes no sense");
+    }
+    Entry entry{std::string(row.name, length), type, row.element_bytes, {}};
+    entry.global_shape.assign(row.global_shape, row.global_shape + row.dims);
+    const auto dataset = index_.commit.state.datasets.find(dataset_path(entry));
+    if (dataset == index_.commit.state.datasets.end()) {
+      return damaged(fmt::format("'{}' has no dataset", entry.name));
+    }
+    const std::uint64_t bytes = dataset->second.bytes;
+    const auto elements = volume(entry.global_shape);
+    const bool fits =
+        entry.global_shape.empty()
+            ? bytes % row.element_bytes == 0
+            : elements && bytes / row.element_bytes == *elements && bytes % row.element_bytes == 0;
+    if (!fits) return damaged(fmt::format("the dataset of '{}' has another size", entry.name));
+    index_.extents.push_back(dataset->second);
+    index_.entries.push_back(std::move(entry));
+  }
+  return {};
+}
+
+Status Loader::load_communicators() {
+  std::vector<CommunicatorRow> rows;
+  if (auto s = load_rows(communicator_rows, 0, row_count(communicator_rows), rows); !s) return s;
+  for (const CommunicatorRow& row : rows) {
+    const std::size_t length = ::strnlen(row.label, sizeof row.label);
+    index_.communicators.push_back({row.id, std::string(row.label, length), row.size});
+  }
+  return {};
+}
+
+Status Loader::load_ranks(std::optional<int> only_rank) {
+  const auto count = static_cast<std::uint64_t>(index_.commit.info.ranks);
+  if (row_count(rank_rows) != count || row_count(slab_rows) / count != index_.entries.size() ||
+      row_count(slab_rows) % count != 0) {
+    return damaged("its index is for another number of ranks");
+  }
+  if (!only_rank) {
+    if (auto s = load_rows(rank_rows, 0, count, index_.ranks); !s) return s;
+  } else if (*only_rank < 0 || *only_rank >= index_.commit.info.ranks) {
+    return {Code::invalid_argument, fmt::format("{}: there is no rank {}: it was written by {} "
+                                                "ranks",
+                                                index_.file.path().native(), *only_rank, count)};
+  } else {
+    index_.first_rank = *only_rank;
+    const auto first = static_cast<std::uint64_t>(*only_rank);
+    if (auto s = load_rows(rank_rows, first, 1, index_.ranks); !s) return s;
+  }
+  for (std::size_t i = 0; i < index_.ranks.size(); ++i) {
+    const std::uint64_t number = static_cast<std::uint64_t>(index_.first_rank) + i;
+    const RankRow* before = i > 0 ? &index_.ranks[i - 1] : nullptr;
+    if (auto s = check_rank(index_.ranks[i], number, before); !s) return s;
+  }
+  return {};
+}
+
+/// The rows of consecutive ranks follow one another without gaps.
+Status Loader::check_rank(const RankRow& row, std::uint64_t number, const RankRow* before) const {
+  const auto fits = [this](std::uint64_t first, std::uint64_t count, TableId table) {
+    return first <= row_count(table) && count <= row_count(table) - first;
+  };
+  bool good = row.rank == number && row.entries == index_.entries.size() &&
+              fits(row.first_block, row.blocks, block_rows) &&
+              fits(row.first_counter, row.counters, counter_rows) &&
+              fits(row.first_message, row.messages, message_rows);
+  if (good && before != nullptr) {
+    good = row.first_block == before->first_block + before->blocks &&
+           row.first_counter == before->first_counter + before->counters &&
+           row.first_message == before->first_message + before->messages;
+  }
+  return good ? Status{} : damaged(fmt::format("/index/ranks makes no sense for rank {}", number));
+}
+
+Status Loader::load_rank_rows() {
+  const RankRow& first = index_.ranks.front();
+  const RankRow& last = index_.ranks.back();
+  index_.first_block = first.first_block;
+  index_.first_counter = first.first_counter;
+  index_.first_message = first.first_message;
+  const std::uint64_t entries = index_.entries.size();
+  if (auto s =
+          load_rows(slab_rows, first.rank * entries, index_.ranks.size() * entries, index_.slabs);
+      !s) {
+    return s;
+  }
+  if (auto s = load_rows(block_rows, first.first_block,
+                         last.first_block + last.blocks - first.first_block, index_.blocks);
+      !s) {
+    return s;
+  }
+  if (auto s = load_rows(counter_rows, first.first_counter,
+                         last.first_counter + last.counters - first.first_counter, index_.counters);
+      !s) {
+    return s;
+  }
+  return load_rows(message_rows, first.first_message,
+                   last.first_message + last.messages - first.first_message, index_.messages);
+}
+
+Status Loader::check_slabs() const {
+  for (std::size_t i = 0; i < index_.slabs.size(); ++i) {
+    const SlabRow& row = index_.slabs[i];
+    const std::size_t number = i % index_.entries.size();
+    const Entry& entry = index_.entries[number];
+    const std::size_t dims = entry.global_shape.size();
+    const std::uint64_t elements = index_.extents[number].bytes / entry.element_bytes;
+    const bool place_fits =
+        dims == 0 ? row.start <= elements && row.count <= elements - row.start
+                  : inside(entry.global_shape, {row.offset, dims}, {row.shape, dims}) &&
+                        volume({row.shape, dims}) == row.count;
+    if (row.entry != number || row.rank != index_.ranks[i / index_.entries.size()].rank ||
+        !place_fits) {
+      return damaged(
+          fmt::format("/index/slabs makes no sense for '{}' of rank {}", entry.name, row.rank));
+    }
+    if (auto s = check_blocks(row, row.count * entry.element_bytes); !s) return s;
+  }
+  return {};
+}
+
+Status Loader::check_blocks(const SlabRow& slab, std::uint64_t slab_bytes) const {
+  const std::uint64_t count = slab_bytes / block_bytes + (slab_bytes % block_bytes != 0);
+  bool good = slab.first_block >= index_.first_block &&
+              slab.first_block - index_.first_block <= index_.blocks.size() &&
+              count <= index_.blocks.size() - (slab.first_block - index_.first_block);
+  for (std::uint64_t i = 0; good && i < count; ++i) {
+    const BlockRow& row = index_.blocks[slab.first_block - index_.first_block + i];
+    good = row.rank == slab.rank && row.entry == slab.entry && row.block == i &&
+           row.bytes == std::min(block_bytes, slab_bytes - i * block_bytes);
+  }
+  return good ? Status{}
+              : damaged(fmt::format("/index/blocks makes no sense for '{}' of rank {}",
+                                    index_.entries[slab.entry].name, slab.rank));
+}
+
+/// Payloads follow one another, so that a rank's messages are never larger than the file.
+Status Loader::check_messages() const {
+  for (const RankRow& rank : index_.ranks) {
+    std::optional<std::uint64_t> expected_offset;
+    for (std::uint64_t i = 0; i < rank.messages; ++i) {
+      const MessageRow& row = index_.messages[rank.first_message - index_.first_message + i];
+      if (row.destination != static_cast<int>(rank.rank) || row.order != i ||
+          row.offset > index_.payload.bytes || row.bytes > index_.payload.bytes - row.offset ||
+          row.offset != expected_offset.value_or(row.offset)) {
+        return damaged(fmt::format("/channels/messages makes no sense for rank {}", rank.rank));
+      }
+      expected_offset = row.offset + row.bytes;
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<LoadedIndex> LoadedIndex::load(const std::filesystem::path& epoch_directory,
+                                      std::optional<int> only_rank) {
+  LoadedIndex index;
+  if (auto status = Loader{index, epoch_directory}.load(only_rank); !status) return status;
+  return index;
+}
+
+}  // namespace cairn::io

@@ -1,0 +1,185 @@
+#include "io/rank_rows.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <span>
+#include <unordered_set>
+
+#include "base/checksum.hpp"
+#include "io/geometry.hpp"
+#include "io/hdf5.hpp"
+
+namespace cairn::io {
+namespace {
+
+Status invalid(const Entry& entry, std::string_view what) {
+  return {Code::invalid_argument, fmt::format("'{}' can't be saved: {}", entry.name, what)};
+}
+
+/// HDF5 and the file system count in signed 64-bit numbers.
+constexpr std::uint64_t most_bytes = std::numeric_limits<std::int64_t>::max();
+
+Status check_entry(const Entry& entry) {
+  if (entry.name.empty()) return invalid(entry, "it has no name");
+  if (entry.name.size() > max_name_bytes || entry.name.find('\0') != std::string::npos) {
+    return invalid(entry,
+                   fmt::format("a name has at most {} bytes, none of them 0", max_name_bytes));
+  }
+  if (entry.type < ElementType::int8 || entry.type > ElementType::serialized) {
+    return invalid(entry, "unknown element type");
+  }
+  const std::size_t bytes = element_type_bytes(entry.type);
+  if (entry.element_bytes == 0 || (bytes != 0 && bytes != entry.element_bytes)) {
+    return invalid(entry, fmt::format("{} bytes per {} element", entry.element_bytes,
+                                      element_type_name(entry.type)));
+  }
+  if (entry.global_shape.size() > max_dimensions) {
+    return invalid(entry, fmt::format("more than {} dimensions", max_dimensions));
+  }
+  const auto elements = volume(entry.global_shape);
+  if (!elements || *elements > most_bytes / entry.element_bytes) {
+    return invalid(entry, "its global shape is too large");
+  }
+  if (!entry.global_shape.empty() && entry.type == ElementType::serialized) {
+    return invalid(entry, "a serialized object has no global shape");
+  }
+  return {};
+}
+
+Status check_slab(const Entry& entry, const Slab& slab) {
+  if (slab.count > most_bytes / entry.element_bytes) return invalid(entry, "it is too large");
+  if (slab.count > 0 && slab.data == nullptr) return invalid(entry, "it has no memory");
+  if (entry.global_shape.empty()) return {};
+  if (!inside(entry.global_shape, slab.offset, slab.shape)) {
+    return invalid(entry, fmt::format("the slab at [{}] of shape [{}] is not inside the global "
+                                      "shape [{}]",
+                                      fmt::join(slab.offset, ", "), fmt::join(slab.shape, ", "),
+                                      fmt::join(entry.global_shape, ", ")));
+  }
+  if (volume(slab.shape) != slab.count) {
+    return invalid(entry, fmt::format("the slab has {} elements, its shape [{}] another number",
+                                      slab.count, fmt::join(slab.shape, ", ")));
+  }
+  return {};
+}
+
+EntryRow entry_row(const Entry& entry) {
+  EntryRow row{};
+  std::copy(entry.name.begin(), entry.name.end(), row.name);
+  row.type = static_cast<std::uint32_t>(entry.type);
+  row.element_bytes = entry.element_bytes;
+  row.dims = entry.global_shape.size();
+  std::copy(entry.global_shape.begin(), entry.global_shape.end(), row.global_shape);
+  return row;
+}
+
+void add_slab(RankRows& rows, std::uint32_t index, const Entry& entry, const Slab& slab) {
+  SlabRow row{};
+  row.rank = rows.rank.rank;
+  row.entry = index;
+  row.count = slab.count;
+  row.first_block = rows.blocks.size();
+  if (!entry.global_shape.empty()) {
+    std::copy(slab.offset.begin(), slab.offset.end(), row.offset);
+    std::copy(slab.shape.begin(), slab.shape.end(), row.shape);
+  }
+  rows.slabs.push_back(row);
+
+  const std::span bytes{slab.data, slab.count * entry.element_bytes};
+  for (std::uint64_t first = 0; first < bytes.size(); first += block_bytes) {
+    const auto block = bytes.subspan(first, std::min(block_bytes, bytes.size() - first));
+    rows.blocks.push_back({row.rank, index, first / block_bytes, block.size(), checksum(block)});
+  }
+}
+
+Status add_messages(RankRows& rows, const std::vector<Message>& messages) {
+  std::uint64_t bytes = 0;
+  for (const Message& message : messages) bytes += message.bytes.size();
+  rows.payload.reserve(bytes);
+  rows.messages.reserve(messages.size());
+  for (const Message& message : messages) {
+    if (message.destination != static_cast<int>(rows.rank.rank)) {
+      return {Code::invalid_argument, fmt::format("a message to rank {} can't be saved by rank {}",
+                                                  message.destination, rows.rank.rank)};
+    }
+    rows.messages.push_back({message.communicator, message.source, message.destination, message.tag,
+                             static_cast<std::uint32_t>(rows.messages.size()), rows.payload.size(),
+                             message.bytes.size(), checksum(message.bytes)});
+    rows.payload.insert(rows.payload.end(), message.bytes.begin(), message.bytes.end());
+  }
+  return {};
+}
+
+Status add_communicators(RankRows& rows, const std::vector<Communicator>& communicators) {
+  for (const Communicator& communicator : communicators) {
+    if (communicator.label.size() > max_label_bytes) {
+      return {Code::invalid_argument, fmt::format("communicator label '{}' is longer than {} bytes",
+                                                  communicator.label, max_label_bytes)};
+    }
+    CommunicatorRow row{communicator.id, communicator.size, rows.rank.rank, {}};
+    std::copy(communicator.label.begin(), communicator.label.end(), row.label);
+    rows.communicators.push_back(row);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<RankRows> make_rank_rows(int rank, const RankState& state) {
+  if (state.slabs.size() != state.entries.size()) {
+    return Status{Code::invalid_argument,
+                  fmt::format("{} entries but {} slabs", state.entries.size(), state.slabs.size())};
+  }
+  RankRows rows;
+  rows.rank.rank = static_cast<std::uint32_t>(rank);
+  rows.rank.entries = static_cast<std::uint32_t>(state.entries.size());
+  std::unordered_set<std::string_view> names;
+  for (std::size_t i = 0; i < state.entries.size(); ++i) {
+    const Entry& entry = state.entries[i];
+    if (auto status = check_entry(entry); !status) return status;
+    if (auto status = check_slab(entry, state.slabs[i]); !status) return status;
+    if (!names.insert(entry.name).second) return invalid(entry, "there are two of this name");
+    rows.entries.push_back(entry_row(entry));
+    add_slab(rows, static_cast<std::uint32_t>(i), entry, state.slabs[i]);
+  }
+  for (const ChannelCounter& counter : state.counters) {
+    rows.counters.push_back({rows.rank.rank, static_cast<std::uint32_t>(counter.peer),
+                             counter.communicator, counter.sent, counter.received});
+  }
+  if (auto status = add_messages(rows, state.messages); !status) return status;
+  if (auto status = add_communicators(rows, state.communicators); !status) return status;
+  rows.rank.blocks = rows.blocks.size();
+  rows.rank.counters = rows.counters.size();
+  rows.rank.messages = rows.messages.size();
+  return rows;
+}
+
+Amounts RankRows::amounts() const {
+  Amounts amounts{slabs.size()};
+  for (std::size_t i = 0; i < slabs.size(); ++i) amounts.elements(i) = slabs[i].count;
+  amounts[Amounts::ranks] = 1;
+  amounts[Amounts::blocks] = blocks.size();
+  amounts[Amounts::counters] = counters.size();
+  amounts[Amounts::messages] = messages.size();
+  amounts[Amounts::payload] = payload.size();
+  amounts[Amounts::communicators] = communicators.size();
+  return amounts;
+}
+
+void RankRows::place(const Amounts& before) {
+  first_communicator = before[Amounts::communicators];
+  first_payload = before[Amounts::payload];
+  rank.first_block = before[Amounts::blocks];
+  rank.first_counter = before[Amounts::counters];
+  rank.first_message = before[Amounts::messages];
+  for (std::size_t i = 0; i < slabs.size(); ++i) {
+    slabs[i].first_block += before[Amounts::blocks];
+    // The place of a slab with a shape is its offset.
+    if (entries[i].dims == 0) slabs[i].start = before.elements(i);
+  }
+  for (MessageRow& message : messages) message.offset += before[Amounts::payload];
+}
+
+}  // namespace cairn::io
