@@ -13,28 +13,28 @@ namespace {
 using namespace std::string_view_literals;
 
 constexpr std::array points = {
-    "cut_agreed"sv,            // all ranks are at the cut; nothing has been changed yet
-    "flipped"sv,               // the colour has been flipped, markers not yet sent
-    "drained"sv,               // all late messages are in the store
-    "directory_created"sv,     // rank 0: the temporary directory exists
-    "file_created"sv,          // state.h5 is open, no data written
-    "half_written"sv,          // some regions are written
-    "written"sv,               // all data is written, the file not yet closed
-    "closed"sv,                // state.h5 is closed
-    "data_synced"sv,           // state.h5 has been fsynced
-    "prepared"sv,              // every rank has voted to commit
-    "commit_half_written"sv,   // rank 0: COMMIT.json has half of its bytes
-    "commit_written"sv,        // rank 0: COMMIT.json is written, not synced
-    "commit_synced"sv,         // rank 0: COMMIT.json and its directory are synced
-    "renamed"sv,               // rank 0: the epoch has its final name
-    "parent_synced"sv,         // rank 0: the checkpoint directory is synced
-    "committed"sv,             // every rank knows of the commit
-    "retention_begun"sv,       // rank 0: an old epoch is about to be removed
-    "retention_renamed"sv,     // rank 0: an old epoch has been renamed away, not yet removed
-    "retention_done"sv,        // rank 0: old epochs have been removed
-    "restart_chosen"sv,        // the epoch to restart from is known, nothing read
-    "restart_half_read"sv,     // some regions are restored
-    "restart_done"sv,          // everything is restored
+    "cut_agreed"sv,           // all ranks are at the cut; nothing has been changed yet
+    "flipped"sv,              // the colour has been flipped, markers not yet sent
+    "drained"sv,              // all late messages are in the store
+    "directory_created"sv,    // rank 0: the temporary directory exists
+    "file_created"sv,         // state.h5 is open, no data written
+    "half_written"sv,         // some regions are written
+    "written"sv,              // all data is written, the file not yet closed
+    "closed"sv,               // state.h5 is closed
+    "data_synced"sv,          // state.h5 has been fsynced
+    "prepared"sv,             // every rank has voted to commit
+    "commit_half_written"sv,  // rank 0: COMMIT.json has half of its bytes
+    "commit_written"sv,       // rank 0: COMMIT.json is written, not synced
+    "commit_synced"sv,        // rank 0: COMMIT.json and its directory are synced
+    "renamed"sv,              // rank 0: the epoch has its final name
+    "parent_synced"sv,        // rank 0: the checkpoint directory is synced
+    "committed"sv,            // every rank knows of the commit
+    "retention_begun"sv,      // rank 0: an old epoch is about to be removed
+    "retention_renamed"sv,    // rank 0: an old epoch has been renamed away, not yet removed
+    "retention_done"sv,       // rank 0: old epochs have been removed
+    "restart_chosen"sv,       // the epoch to restart from is known, nothing read
+    "restart_half_read"sv,    // some regions are restored
+    "restart_done"sv,         // everything is restored
 };
 
 struct Target {
@@ -67,7 +67,8 @@ std::span<const std::string_view> crash_points() { return points; }
 void set_crash_point_rank(int rank) { my_rank = rank; }
 
 void crash_point(std::string_view point) {
-  if (!target) [[likely]] return;
+  if (!target) [[likely]]
+    return;
   if (target->point != point) return;
   if (target->rank && *target->rank != my_rank) return;
   if (++hits == target->hit) std::raise(SIGKILL);

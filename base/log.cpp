@@ -12,10 +12,10 @@ Level threshold = Level::warning;
 int rank = -1;
 
 constexpr std::array<std::pair<std::string_view, Level>, 5> names = {{{"off", Level::off},
-                                                                     {"error", Level::error},
-                                                                     {"warning", Level::warning},
-                                                                     {"info", Level::info},
-                                                                     {"debug", Level::debug}}};
+                                                                      {"error", Level::error},
+                                                                      {"warning", Level::warning},
+                                                                      {"info", Level::info},
+                                                                      {"debug", Level::debug}}};
 
 }  // namespace
 

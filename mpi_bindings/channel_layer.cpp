@@ -15,7 +15,8 @@ namespace {
 constexpr std::uint64_t world_id = 1;
 constexpr std::uint64_t self_id = 2;
 
-/// A communicator with the same ranks, and none of the attributes, topology and hints of `original`.
+/// A communicator with the same ranks, and none of the attributes, topology and hints of
+/// `original`.
 MPI_Comm make_twin(MPI_Comm original) {
   MPI_Group group = MPI_GROUP_NULL;
   MPI_Comm twin = MPI_COMM_NULL;

@@ -73,7 +73,8 @@ class ChannelLayer {
   // ---- Per message.
   /// The record of a handle; nullptr when it is not managed (I6): such calls go straight to PMPI.
   Communicator* find(MPI_Comm handle) {
-    if (handle == last_handle_) [[likely]] return last_;
+    if (handle == last_handle_) [[likely]]
+      return last_;
     return find_slowly(handle);
   }
   int colour() const { return colour_; }

@@ -90,8 +90,8 @@ std::vector<ChannelMessage> ChannelLayer::messages() {
   std::vector<ChannelMessage> all;
   for (const auto& [id, communicator] : by_id_) {
     for (const auto& message : communicator->store) {
-      all.push_back({id, communicator->channel(message.source).world_rank, message.tag,
-                     message.bytes});
+      all.push_back(
+          {id, communicator->channel(message.source).world_rank, message.tag, message.bytes});
     }
   }
   return all;

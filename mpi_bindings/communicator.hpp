@@ -42,15 +42,16 @@ struct Communicator {
   std::string label;     ///< for people: "world", "world.2" (the second made from world), …
   int rank = 0;
   int size = 0;
-  std::uint64_t collectives = 0;  ///< collective calls made so far (I8)
-  std::uint32_t children = 0;     ///< communicators made from this one so far
-  FlatMap<Channel> channels;      ///< by peer's rank in this communicator; only peers talked to
-  std::list<StoredMessage> store; ///< in order of arrival (M4)
+  std::uint64_t collectives = 0;   ///< collective calls made so far (I8)
+  std::uint32_t children = 0;      ///< communicators made from this one so far
+  FlatMap<Channel> channels;       ///< by peer's rank in this communicator; only peers talked to
+  std::list<StoredMessage> store;  ///< in order of arrival (M4)
 
   /// The channel to `peer`, made when it is new.
   Channel& channel(int peer) {
     Channel& found = channels[static_cast<std::uint64_t>(static_cast<std::uint32_t>(peer))];
-    if (found.world_rank == MPI_PROC_NULL) [[unlikely]] found.world_rank = world_rank_of(peer);
+    if (found.world_rank == MPI_PROC_NULL) [[unlikely]]
+      found.world_rank = world_rank_of(peer);
     return found;
   }
 

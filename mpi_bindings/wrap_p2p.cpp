@@ -23,8 +23,11 @@ int send_polled(Start start, const char* name, const void* buffer, int count, MP
   int error = start(buffer, count, type, destination, tag, layer->coloured(communicator), &request);
   if (error != MPI_SUCCESS) return error;
   layer->count_sent(communicator, destination);
-  return poll_until([&] { return Call{name, &communicator, destination, tag}; },
-                    [&](int* flag) { return PMPI_Test(&request, flag, MPI_STATUS_IGNORE); });
+  return poll_until(
+      [&] {
+        return Call{name, &communicator, destination, tag};
+      },
+      [&](int* flag) { return PMPI_Test(&request, flag, MPI_STATUS_IGNORE); });
 }
 
 /// A send that MPI completes without the receiver's help.
@@ -116,11 +119,13 @@ CAIRN_WRAPPER MPI_Bsend(CAIRN_SEND_PARAMETERS) {
   return send_buffered(PMPI_Bsend, buffer, count, type, destination, tag, *communicator);
 }
 
-#define CAIRN_START_WRAPPER(name, start)                                                       \
-  CAIRN_WRAPPER name(CAIRN_SEND_PARAMETERS, MPI_Request* request) {                            \
-    Communicator* communicator = managed(comm, destination);                                   \
-    if (communicator == nullptr) return P##name(buffer, count, type, destination, tag, comm, request); \
-    return start_send(start, #name, buffer, count, type, destination, tag, *communicator, request);    \
+#define CAIRN_START_WRAPPER(name, start)                                                  \
+  CAIRN_WRAPPER name(CAIRN_SEND_PARAMETERS, MPI_Request* request) {                       \
+    Communicator* communicator = managed(comm, destination);                              \
+    if (communicator == nullptr)                                                          \
+      return P##name(buffer, count, type, destination, tag, comm, request);               \
+    return start_send(start, #name, buffer, count, type, destination, tag, *communicator, \
+                      request);                                                           \
   }
 
 CAIRN_START_WRAPPER(MPI_Isend, PMPI_Isend)
@@ -149,8 +154,11 @@ CAIRN_WRAPPER MPI_Recv(void* buffer, int count, MPI_Datatype type, int source, i
     int error =
         PMPI_Irecv(buffer, count, type, source, tag, communicator->colours[colour], &request);
     if (error != MPI_SUCCESS) return error;
-    error = poll_until([&] { return Call{"MPI_Recv", communicator, source, tag}; },
-                       [&](int* flag) { return PMPI_Test(&request, flag, seen); });
+    error = poll_until(
+        [&] {
+          return Call{"MPI_Recv", communicator, source, tag};
+        },
+        [&](int* flag) { return PMPI_Test(&request, flag, seen); });
     if (seen->MPI_SOURCE >= 0) layer->count_received(*communicator, seen->MPI_SOURCE, colour);
     return error;
   }

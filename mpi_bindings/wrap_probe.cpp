@@ -43,7 +43,9 @@ CAIRN_WRAPPER MPI_Probe(int source, int tag, MPI_Comm comm, MPI_Status* status) 
   if (communicator == nullptr || source == MPI_PROC_NULL) {
     return PMPI_Probe(source, tag, comm, status);
   }
-  return poll_until([&] { return Call{"MPI_Probe", communicator, source, tag}; }, [&](int* flag) {
-    return iprobe(*communicator, source, tag, flag, status);
-  });
+  return poll_until(
+      [&] {
+        return Call{"MPI_Probe", communicator, source, tag};
+      },
+      [&](int* flag) { return iprobe(*communicator, source, tag, flag, status); });
 }

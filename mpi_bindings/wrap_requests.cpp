@@ -116,9 +116,9 @@ CAIRN_WRAPPER MPI_Test(MPI_Request* request, int* flag, MPI_Status* status) {
 CAIRN_WRAPPER MPI_Waitall(int count, MPI_Request* requests, MPI_Status* statuses) {
   if (layer == nullptr) return PMPI_Waitall(count, requests, statuses);
   MPI_Status* seen = scratch.take(count, requests, statuses);
-  const int error = poll_until([&] { return waiting("MPI_Waitall", count, requests); }, [&](int* flag) {
-    return PMPI_Testall(count, requests, flag, seen);
-  });
+  const int error =
+      poll_until([&] { return waiting("MPI_Waitall", count, requests); },
+                 [&](int* flag) { return PMPI_Testall(count, requests, flag, seen); });
   return complete_many(first_indices(count), seen, false, error);
 }
 
@@ -136,9 +136,9 @@ CAIRN_WRAPPER MPI_Waitany(int count, MPI_Request* requests, int* index, MPI_Stat
   scratch.take(count, requests, MPI_STATUSES_IGNORE);
   MPI_Status own;
   MPI_Status* seen = status == MPI_STATUS_IGNORE ? &own : status;
-  const int error = poll_until([&] { return waiting("MPI_Waitany", count, requests); }, [&](int* flag) {
-    return PMPI_Testany(count, requests, index, flag, seen);
-  });
+  const int error =
+      poll_until([&] { return waiting("MPI_Waitany", count, requests); },
+                 [&](int* flag) { return PMPI_Testany(count, requests, index, flag, seen); });
   if (*index == MPI_UNDEFINED) return error;
   return complete_request(scratch.handles[static_cast<std::size_t>(*index)], *seen, error);
 }
@@ -169,11 +169,13 @@ CAIRN_WRAPPER MPI_Waitsome(int count, MPI_Request* requests, int* done, int* ind
                            MPI_Status* statuses) {
   if (layer == nullptr) return PMPI_Waitsome(count, requests, done, indices, statuses);
   MPI_Status* seen = scratch.take(count, requests, statuses);
-  const int error = poll_until([&] { return waiting("MPI_Waitsome", count, requests); }, [&](int* flag) {
-    const int result = PMPI_Testsome(count, requests, done, indices, seen);
-    *flag = static_cast<int>(*done != 0);
-    return result;
-  });
+  const int error = poll_until([&] { return waiting("MPI_Waitsome", count, requests); },
+                               [&](int* flag) {
+                                 const int result =
+                                     PMPI_Testsome(count, requests, done, indices, seen);
+                                 *flag = static_cast<int>(*done != 0);
+                                 return result;
+                               });
   if (*done == MPI_UNDEFINED || *done <= 0) return error;
   return complete_many({indices, static_cast<std::size_t>(*done)}, seen, true, error);
 }

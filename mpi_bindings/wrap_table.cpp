@@ -56,37 +56,37 @@ using namespace cairn::mpi;
 
 #define COVERED(name)
 
-#define COLLECTIVE(name, params, args)   \
-  CAIRN_WRAPPER name params {            \
-    const Collective call{#name, comm};  \
-    return P##name args;                 \
+#define COLLECTIVE(name, params, args)  \
+  CAIRN_WRAPPER name params {           \
+    const Collective call{#name, comm}; \
+    return P##name args;                \
   }
 
-#define MAKES_COMM(name, params, args)                                                  \
-  CAIRN_WRAPPER name params {                                                           \
-    Communicator* parent = layer == nullptr ? nullptr : layer->find(comm);              \
-    int error = MPI_SUCCESS;                                                            \
-    {                                                                                   \
-      const Collective call{#name, comm};                                               \
-      error = P##name args;                                                             \
-    }                                                                                   \
-    if (parent != nullptr && error == MPI_SUCCESS) layer->adopt(*newcomm, *parent);     \
-    return error;                                                                       \
+#define MAKES_COMM(name, params, args)                                              \
+  CAIRN_WRAPPER name params {                                                       \
+    Communicator* parent = layer == nullptr ? nullptr : layer->find(comm);          \
+    int error = MPI_SUCCESS;                                                        \
+    {                                                                               \
+      const Collective call{#name, comm};                                           \
+      error = P##name args;                                                         \
+    }                                                                               \
+    if (parent != nullptr && error == MPI_SUCCESS) layer->adopt(*newcomm, *parent); \
+    return error;                                                                   \
   }
 
-#define OPENS(name, what, params, args)                                                 \
-  CAIRN_WRAPPER name params {                                                           \
-    const Collective call{#name, comm};                                                 \
-    const int error = P##name args;                                                     \
-    if (layer != nullptr && error == MPI_SUCCESS) layer->count_open(what, 1);           \
-    return error;                                                                       \
+#define OPENS(name, what, params, args)                                       \
+  CAIRN_WRAPPER name params {                                                 \
+    const Collective call{#name, comm};                                       \
+    const int error = P##name args;                                           \
+    if (layer != nullptr && error == MPI_SUCCESS) layer->count_open(what, 1); \
+    return error;                                                             \
   }
 
-#define CLOSES(name, what, params, args)                                                \
-  CAIRN_WRAPPER name params {                                                           \
-    const int error = P##name args;                                                     \
-    if (layer != nullptr && error == MPI_SUCCESS) layer->count_open(what, -1);          \
-    return error;                                                                       \
+#define CLOSES(name, what, params, args)                                       \
+  CAIRN_WRAPPER name params {                                                  \
+    const int error = P##name args;                                            \
+    if (layer != nullptr && error == MPI_SUCCESS) layer->count_open(what, -1); \
+    return error;                                                              \
   }
 
 #define UNCOVERED(name, params, args) \

@@ -1,8 +1,7 @@
 // cairn.h on top of cairn::Session.
-#include <cairn/cairn.h>
-
 #include <string>
 
+#include <cairn/cairn.h>
 #include <cairn/session.hpp>
 
 #define CAIRN_EXPORT extern "C" __attribute__((visibility("default")))
@@ -42,7 +41,6 @@ int with_type(cairn_type type, Use&& use) {
   return fail(cairn::Code::invalid_argument,
               "unknown cairn_type " + std::to_string(static_cast<int>(type)));
 }
-
 
 }  // namespace
 

@@ -73,6 +73,11 @@ bool parse_protocol(std::string_view text, Options& options) {
   return text == "coordinated";
 }
 
+bool parse_driver(std::string_view text, Options& options) {
+  options.driver = text;
+  return text == "direct" || text == "mpiio";
+}
+
 bool parse_patience(std::string_view text, Options& options) {
   return parse_seconds(text, options.patience_seconds);
 }
@@ -95,9 +100,31 @@ constexpr std::array variables = {
     Variable{"CAIRN_KEEP", parse_keep, "a number of checkpoints, at least 1"},
     Variable{"CAIRN_LOG", parse_log, "off, error, warning, info or debug"},
     Variable{"CAIRN_PROTOCOL", parse_protocol, "coordinated"},
+    Variable{"CAIRN_DRIVER", parse_driver, "direct or mpiio"},
     Variable{"CAIRN_PATIENCE", parse_patience, "a number of seconds above 0"},
     Variable{"CAIRN_STORE_LIMIT", parse_store_limit, "a number of MiB above 0"},
 };
+
+/// Settings that the program made in code, which no parser has seen.
+Status check_code_options(const Options& options) {
+  Options scratch;
+  const auto bad = [](const char* field, const std::string& value, const char* values) {
+    return Status{Code::invalid_argument,
+                  fmt::format("Options::{} is \"{}\": it can be {}", field, value, values)};
+  };
+  if (!parse_log(options.log_level, scratch)) {
+    return bad("log_level", options.log_level, "off, error, warning, info or debug");
+  }
+  if (!parse_protocol(options.protocol, scratch)) {
+    return bad("protocol", options.protocol, "coordinated");
+  }
+  if (!parse_driver(options.driver, scratch)) {
+    return bad("driver", options.driver, "direct or mpiio");
+  }
+  if (options.keep < 1) return bad("keep", std::to_string(options.keep), "1 or more");
+  if (options.directory.empty()) return bad("directory", "", "the path of a directory");
+  return {};
+}
 
 }  // namespace
 
@@ -108,23 +135,7 @@ Status apply_environment(Options& options) {
     return {Code::invalid_argument,
             fmt::format("{}={} is not valid: it can be {}", variable.name, value, variable.values)};
   }
-  log::Level level{};
-  if (!log::parse_level(options.log_level, level)) {
-    return {Code::invalid_argument,
-            fmt::format("Options::log_level \"{}\" is not valid: it can be off, error, warning, "
-                        "info or debug",
-                        options.log_level)};
-  }
-  if (options.keep < 1) {
-    return {Code::invalid_argument,
-            fmt::format("Options::keep is {}: it must be at least 1", options.keep)};
-  }
-  if (options.protocol != "coordinated") {
-    return {Code::invalid_argument,
-            fmt::format("Options::protocol \"{}\" is not known: it can be coordinated",
-                        options.protocol)};
-  }
-  return {};
+  return check_code_options(options);
 }
 
 std::vector<std::string> unknown_variables() {

@@ -37,9 +37,8 @@ io::RankState channel_state(mpi::ChannelLayer& layer, int rank) {
   }
   for (const auto& [id, communicator] : layer.communicators()) {
     if (communicator->rank != 0 || (communicator->label == "self" && rank != 0)) continue;
-    state.communicators.push_back(
-        {id, communicator->label.substr(0, io::max_label_bytes),
-         static_cast<std::uint32_t>(communicator->size)});
+    state.communicators.push_back({id, communicator->label.substr(0, io::max_label_bytes),
+                                   static_cast<std::uint32_t>(communicator->size)});
   }
   return state;
 }
@@ -59,8 +58,10 @@ Status write(const EpochContext& context, io::Collective& all, const io::EpochIn
   directory = all.broadcast(directory, 0);
   state.entries = std::move(captured->entries);
   state.slabs = std::move(captured->slabs);
+  const auto driver =
+      context.options.driver == "mpiio" ? io::WriteDriver::mpiio : io::WriteDriver::direct;
   return io::write_state(context.comm, std::filesystem::path(directory) / io::state_file, info,
-                         state);
+                         state, driver);
 }
 
 }  // namespace

@@ -130,9 +130,8 @@ Status load_channels(const EpochContext& context, const io::StateReader& reader,
   const auto missing = context.layer.restore(counts, std::move(messages));
   if (!missing) return {};
   const auto& known = reader.communicators();
-  const auto found = std::find_if(known.begin(), known.end(), [&](const io::Communicator& one) {
-    return one.id == *missing;
-  });
+  const auto found = std::find_if(known.begin(), known.end(),
+                                  [&](const io::Communicator& one) { return one.id == *missing; });
   return {Code::invalid_argument,
           fmt::format("messages were in flight on communicator {}, which the program has not made "
                       "before restart(); make its long-lived communicators before, in the same "
@@ -142,7 +141,7 @@ Status load_channels(const EpochContext& context, const io::StateReader& reader,
 
 /// Restores one epoch. Memory is touched only once all ranks have found that it fits.
 Status load_epoch(const EpochContext& context, io::Collective& all, std::uint64_t epoch) {
-  auto reader = io::StateReader::open(context.store.epoch_path(epoch));
+  auto reader = io::StateReader::open(context.store.epoch_path(epoch), all.rank());
   if (auto status = all.agree(reader ? Status{} : reader.status()); !status) return status;
   if (auto status = all.agree(check_items(context, *reader, all.rank())); !status) return status;
   crash_point("restart_chosen");
@@ -191,10 +190,11 @@ Status examine(const EpochContext& context, io::Collective& all, std::uint64_t e
 
 /// The answer when the one epoch that CAIRN_RESTART names can't be used.
 Status asked_for(const Status& status, std::uint64_t epoch) {
-  return {status.code(),
-          fmt::format("CAIRN_RESTART asks for epoch {}, which can't be used: {}; `cairn list` shows "
-                      "those that can",
-                      epoch, status.message())};
+  return {
+      status.code(),
+      fmt::format("CAIRN_RESTART asks for epoch {}, which can't be used: {}; `cairn list` shows "
+                  "those that can",
+                  epoch, status.message())};
 }
 
 bool is_damage(Code code) {
@@ -225,11 +225,11 @@ Result<Restored> restore_job(const EpochContext& context) {
     }
   }
   if (damaged) {
-    return Status{Code::corruption,
-                  fmt::format("no checkpoint in {} can be used; `cairn verify {}` says what is "
-                              "damaged; start over with CAIRN_RESTART=never",
-                              context.store.directory().string(),
-                              context.store.directory().string())};
+    return Status{
+        Code::corruption,
+        fmt::format("no checkpoint in {} can be used; `cairn verify {}` says what is "
+                    "damaged; start over with CAIRN_RESTART=never",
+                    context.store.directory().string(), context.store.directory().string())};
   }
   const std::uint64_t newest = restored.newest;
   restored = {};

@@ -21,7 +21,8 @@ struct Restored {
 /// the epoch before it is tried (I12). Collective; the same code on every rank:
 ///   invalid_argument, unsupported   the checkpoint does not fit this program: nothing was changed
 ///   not_found                       the epoch asked for does not exist: nothing was changed
-///   corruption                      there are epochs but none is good: protected memory is undefined
+///   corruption                      there are epochs but none is good: protected memory is
+///   undefined
 Result<Restored> restore_job(const EpochContext& context);
 
 }  // namespace cairn

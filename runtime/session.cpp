@@ -1,6 +1,6 @@
-#include <cairn/session.hpp>
-
 #include <fmt/format.h>
+
+#include <cairn/session.hpp>
 
 #include "base/log.hpp"
 #include "runtime/environment.hpp"
@@ -73,7 +73,9 @@ void Session::protect_fixed(std::string_view name, ElementType type, std::size_t
   auto* bytes = static_cast<std::byte*>(data);
   protect_memory(
       name, type, element_bytes,
-      [bytes, count, element_bytes] { return std::span{bytes, count * element_bytes}; },
+      [bytes, count, element_bytes] {
+        return std::span{bytes, count * element_bytes};
+      },
       std::move(shape), nullptr);
 }
 

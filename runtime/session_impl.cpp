@@ -150,10 +150,11 @@ std::uint64_t SessionImpl::restart() {
     stop_program(restored.status(), damaged ? 1 : 2);
   }
   if (restored->epoch > 0 && (balance != 0 || pending != 0)) {
-    stop_program({Code::invalid_argument,
-                  "messages or requests of the program are pending at cairn's restart(): they would "
-                  "mix with those of the checkpoint; call restart() before, or complete them"},
-                 2);
+    stop_program(
+        {Code::invalid_argument,
+         "messages or requests of the program are pending at cairn's restart(): they would "
+         "mix with those of the checkpoint; call restart() before, or complete them"},
+        2);
   }
   restart_called = true;
   if (!restored->uuid.empty()) job.uuid = restored->uuid;

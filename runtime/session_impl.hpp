@@ -59,7 +59,7 @@ class SessionImpl : public mpi::Progress, public protocol::Participant {
   std::unique_ptr<protocol::Agreement> agreement;
 
   std::uint64_t safe_point_index = 0;
-  std::uint64_t epoch = 0;       ///< committed or restarted from last
+  std::uint64_t epoch = 0;  ///< committed or restarted from last
   std::uint64_t next_epoch = 1;
   bool restart_called = false;
   bool closed = false;
@@ -76,10 +76,10 @@ class SessionImpl : public mpi::Progress, public protocol::Participant {
   void record(const char* event, std::uint64_t epoch_number,
               const nlohmann::ordered_json& details = nlohmann::ordered_json::object());
 
-  double due_ = 0;                 ///< Interval::seconds: when the next checkpoint is due
-  int refusals_ = 0;               ///< since the last committed epoch; the same on all ranks
-  std::uint64_t retry_at_ = 0;     ///< Interval::every: safe point of another try, or 0
-  std::string own_reason_;         ///< why this rank could not be captured last time
+  double due_ = 0;              ///< Interval::seconds: when the next checkpoint is due
+  int refusals_ = 0;            ///< since the last committed epoch; the same on all ranks
+  std::uint64_t retry_at_ = 0;  ///< Interval::every: safe point of another try, or 0
+  std::string own_reason_;      ///< why this rank could not be captured last time
 };
 
 }  // namespace cairn

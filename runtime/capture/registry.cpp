@@ -39,9 +39,8 @@ Status check_shape(const Item& item) {
 Result<std::uint64_t> element_count(const Item& item) {
   const std::uint64_t count = item.view().size() / item.entry.element_bytes;
   if (item.shape.empty() || count == product(item.shape)) return count;
-  return Status{Code::invalid_argument,
-                fmt::format("\"{}\" has {} elements, but its shape has {}", item.entry.name, count,
-                            product(item.shape))};
+  return Status{Code::invalid_argument, fmt::format("\"{}\" has {} elements, but its shape has {}",
+                                                    item.entry.name, count, product(item.shape))};
 }
 
 Status save_object(const Item& item, std::vector<std::byte>& bytes) {
@@ -67,9 +66,8 @@ Status Registry::add(Item item) {
   if (item.view) {
     if (auto count = element_count(item); !count) return count.status();
   }
-  const auto same = std::find_if(items_.begin(), items_.end(), [&](const Item& other) {
-    return other.entry.name == name;
-  });
+  const auto same = std::find_if(items_.begin(), items_.end(),
+                                 [&](const Item& other) { return other.entry.name == name; });
   if (same == items_.end()) {
     items_.push_back(std::move(item));
   } else {

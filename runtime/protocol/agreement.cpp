@@ -157,8 +157,8 @@ void Agreement::finish_wish(const Round& result) {
   } else if (result.wishes > 0 && result.leaving == 0) {
     phase_ = Phase::index;
   } else if (result.wishes > 0) {
-    refuse(false, fmt::format("{} of {} ranks are in MPI_Finalize", result.leaving,
-                              transport_.size()));
+    refuse(false,
+           fmt::format("{} of {} ranks are in MPI_Finalize", result.leaving, transport_.size()));
   }
 }
 
@@ -176,16 +176,17 @@ void Agreement::finish_go(const Round& result) {
     return;
   }
   if (result.gone > 0) {
-    refuse(false, fmt::format("{} of {} ranks did not reach safe point {}, or gave up waiting there "
-                              "after {} s",
-                              result.gone, transport_.size(), target_,
-                              settings_.patience_seconds));
+    refuse(false,
+           fmt::format("{} of {} ranks did not reach safe point {}, or gave up waiting there "
+                       "after {} s",
+                       result.gone, transport_.size(), target_, settings_.patience_seconds));
   } else if (arrival_.put_off > 0) {
     refuse(true, "");
   } else if (arrival_.collectives != 0) {
     refuse(false, fmt::format("a collective call crosses safe point {}: the ranks have made "
                               "different numbers of them; put the safe point where all ranks are "
-                              "between the same two collectives", target_));
+                              "between the same two collectives",
+                              target_));
   } else {
     refuse(false, "the ranks do not protect the same names");
   }

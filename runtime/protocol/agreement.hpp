@@ -106,19 +106,19 @@ class Agreement {
   AgreementSettings settings_;
 
   Phase phase_ = Phase::wish;
-  bool joined_ = false;     ///< this rank has joined the round of phase_
-  bool left_early_ = false; ///< joined `go` during `arrive`: will not be at the cut
+  bool joined_ = false;      ///< this rank has joined the round of phase_
+  bool left_early_ = false;  ///< joined `go` during `arrive`: will not be at the cut
   bool at_safe_point_ = false;
   bool leaving_ = false;
   bool stopped_ = false;
-  std::uint64_t index_ = 0;   ///< of the safe point the program is at or was last
+  std::uint64_t index_ = 0;  ///< of the safe point the program is at or was last
   std::optional<std::uint64_t> pin_;
   std::uint64_t bound_ = 0;   ///< this rank's own, in phase index
   std::uint64_t target_ = 0;  ///< index of the cut, from phase arrive on
   double next_wish_ = 0;
-  double deadline_ = 0;       ///< end of the patience in the present wait
+  double deadline_ = 0;  ///< end of the patience in the present wait
   bool arrival_ready_ = false;
-  Round arrival_;             ///< result of the arrive round
+  Round arrival_;  ///< result of the arrive round
   Verdict verdict_ = Verdict::none;
   Refusal refusal_;
 };

@@ -27,8 +27,8 @@ enum class ElementType : std::uint8_t {
 
 /// Lower-case name of an element type, as `cairn show` prints it.
 constexpr std::string_view element_type_name(ElementType type) {
-  constexpr std::string_view names[] = {"",       "int8",    "int16",   "int32",  "int64",
-                                        "uint8",  "uint16",  "uint32",  "uint64", "float32",
+  constexpr std::string_view names[] = {"",        "int8",   "int16",     "int32",  "int64",
+                                        "uint8",   "uint16", "uint32",    "uint64", "float32",
                                         "float64", "opaque", "serialized"};
   const auto index = static_cast<std::size_t>(type);
   return index < sizeof names / sizeof *names ? names[index] : "unknown";
@@ -37,8 +37,9 @@ constexpr std::string_view element_type_name(ElementType type) {
 /// Element type of a C++ type; anything but the arithmetic types is `opaque`.
 template <class T>
 constexpr ElementType element_type_of() {
-  static_assert(std::is_trivially_copyable_v<T>,
-                "cairn: only trivially copyable types can be protected; use serialize() for others");
+  static_assert(
+      std::is_trivially_copyable_v<T>,
+      "cairn: only trivially copyable types can be protected; use serialize() for others");
   if constexpr (std::is_same_v<T, float>) {
     return ElementType::float32;
   } else if constexpr (std::is_same_v<T, double>) {

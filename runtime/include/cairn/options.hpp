@@ -11,8 +11,8 @@ namespace cairn {
 struct Interval {
   enum class Kind { off, seconds, every };
   Kind kind = Kind::seconds;
-  double seconds = 60;        ///< Kind::seconds: time between two checkpoints
-  std::uint64_t every = 0;    ///< Kind::every: at each safe point whose index is a multiple of this
+  double seconds = 60;      ///< Kind::seconds: time between two checkpoints
+  std::uint64_t every = 0;  ///< Kind::every: at each safe point whose index is a multiple of this
 
   static Interval off() { return {Kind::off, 0, 0}; }
   static Interval every_seconds(double value) { return {Kind::seconds, value, 0}; }
@@ -27,12 +27,17 @@ struct RestartFrom {
 };
 
 struct Options {
-  std::string directory = "cairn";      ///< CAIRN_DIR: the checkpoint directory
-  Interval interval;                    ///< CAIRN_INTERVAL=<seconds>|every:<N>|off
-  RestartFrom restart;                  ///< CAIRN_RESTART=auto|never|<epoch>
-  int keep = 3;                         ///< CAIRN_KEEP: newest checkpoints that are kept, ≥ 1
-  std::string log_level = "warning";    ///< CAIRN_LOG=off|error|warning|info|debug
-  std::string protocol = "coordinated"; ///< CAIRN_PROTOCOL
+  std::string directory = "cairn";       ///< CAIRN_DIR: the checkpoint directory
+  Interval interval;                     ///< CAIRN_INTERVAL=<seconds>|every:<N>|off
+  RestartFrom restart;                   ///< CAIRN_RESTART=auto|never|<epoch>
+  int keep = 3;                          ///< CAIRN_KEEP: newest checkpoints that are kept, ≥ 1
+  std::string log_level = "warning";     ///< CAIRN_LOG=off|error|warning|info|debug
+  std::string protocol = "coordinated";  ///< CAIRN_PROTOCOL
+  /// CAIRN_DRIVER=direct|mpiio: how ranks write; the file is the same. direct: each rank by itself
+  /// at its place in the file. mpiio: through MPI-IO, collectively where a rank's part is scattered
+  /// in the file, for file systems that want few large requests; Open MPI's may hang when opening
+  /// the file fails on some ranks only.
+  std::string driver = "direct";
   /// CAIRN_PATIENCE=<seconds>: longest time that a rank waits at a cut for the others before the
   /// epoch is given up and the program goes on.
   double patience_seconds = 60;

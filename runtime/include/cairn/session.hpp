@@ -34,8 +34,9 @@ struct Item;
 
 /// What protect(name, value) takes: trivially copyable, and neither a pointer nor a view.
 template <class T>
-concept Value = std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> &&
-                !requires(T view) { std::span{view}.data() == view.data(); };
+concept Value = std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> && !requires(T view) {
+  std::span{view}.data() == view.data();
+};
 
 /// One checkpointed program. At most one exists at a time; it lives between MPI_Init and
 /// MPI_Finalize and may be destroyed after MPI_Finalize (MPI_Finalize ends its work). Not thread
@@ -79,16 +80,17 @@ class __attribute__((visibility("default"))) Session {
   /// product of shape.local.
   template <class T>
   void protect(std::string_view name, std::vector<T>& vector, GlobalShape shape = {}) {
-    protect_memory(name, element_type_of<T>(), sizeof(T),
-                   [&vector] { return std::as_writable_bytes(std::span{vector}); },
-                   std::move(shape), nullptr);
+    protect_memory(
+        name, element_type_of<T>(), sizeof(T),
+        [&vector] { return std::as_writable_bytes(std::span{vector}); }, std::move(shape), nullptr);
   }
   /// As protect(name, vector), but a restart gives the vector the size that was stored.
   template <class T>
   void protect_resizable(std::string_view name, std::vector<T>& vector) {
-    protect_memory(name, element_type_of<T>(), sizeof(T),
-                   [&vector] { return std::as_writable_bytes(std::span{vector}); }, {},
-                   [&vector](std::size_t count) { vector.resize(count); });
+    protect_memory(
+        name, element_type_of<T>(), sizeof(T),
+        [&vector] { return std::as_writable_bytes(std::span{vector}); }, {},
+        [&vector](std::size_t count) { vector.resize(count); });
   }
   /// Any type that Boost.Serialization can save and load. Include <cairn/serialize.hpp> and link
   /// boost_serialization. It is serialized anew at each checkpoint.

@@ -155,8 +155,7 @@ TEST(ChannelLayer, TruncationIsReportedToTheProgramsErrorHandler) {
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, handler);
   errors_seen = 0;
   int got[2] = {};
-  const int error =
-      MPI_Recv(got, 2, MPI_INT, previous(), 4, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+  const int error = MPI_Recv(got, 2, MPI_INT, previous(), 4, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
   int error_class = MPI_SUCCESS;
   MPI_Error_class(error, &error_class);
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_ARE_FATAL);

@@ -1,13 +1,14 @@
 // Sessions in one process: checkpoint, forget everything, restart.
-#include <cairn/serialize.hpp>
 #include <gtest/gtest.h>
+
 #include <boost/serialization/map.hpp>
 #include <boost/serialization/string.hpp>
 #include <boost/serialization/vector.hpp>
-
 #include <filesystem>
 #include <map>
 #include <string>
+
+#include <cairn/serialize.hpp>
 
 #include "io/store.hpp"
 #include "io/verify.hpp"
