@@ -1,4 +1,7 @@
 // Sends and receives.
+#include <cstddef>
+#include <vector>
+
 #include "mpi_bindings/wrappers.hpp"
 
 namespace cairn::mpi {
@@ -189,4 +192,23 @@ CAIRN_WRAPPER MPI_Sendrecv(const void* send_buffer, int send_count, MPI_Datatype
   const int send_error = MPI_Wait(&send, MPI_STATUS_IGNORE);
   const int receive_error = MPI_Wait(&receive, status);
   return receive_error != MPI_SUCCESS ? receive_error : send_error;
+}
+
+// The message is packed first; what is sent as MPI_PACKED matches any type with the same elements.
+CAIRN_WRAPPER MPI_Sendrecv_replace(void* buffer, int count, MPI_Datatype type, int destination,
+                                   int send_tag, int source, int receive_tag, MPI_Comm comm,
+                                   MPI_Status* status) {
+  if (layer == nullptr || layer->find(comm) == nullptr) {
+    return PMPI_Sendrecv_replace(buffer, count, type, destination, send_tag, source, receive_tag,
+                                 comm, status);
+  }
+  int bytes = 0;
+  int error = PMPI_Pack_size(count, type, comm, &bytes);
+  if (error != MPI_SUCCESS) return error;
+  std::vector<std::byte> packed(static_cast<std::size_t>(bytes));
+  int position = 0;
+  error = PMPI_Pack(buffer, count, type, packed.data(), bytes, &position, comm);
+  if (error != MPI_SUCCESS) return error;
+  return MPI_Sendrecv(packed.data(), position, MPI_PACKED, destination, send_tag, buffer, count,
+                      type, source, receive_tag, comm, status);
 }

@@ -203,3 +203,14 @@ CAIRN_WRAPPER MPI_Request_free(MPI_Request* request) {
   }
   return PMPI_Request_free(request);
 }
+
+CAIRN_WRAPPER MPI_Request_get_status(MPI_Request request, int* flag, MPI_Status* status) {
+  const int error = PMPI_Request_get_status(request, flag, status);
+  if (layer == nullptr || *flag == 0 || status == MPI_STATUS_IGNORE) return error;
+  const RequestRecord* record = layer->requests().find(request);
+  if (record != nullptr && record->kind == RequestRecord::Kind::delivery) {
+    status->MPI_SOURCE = record->peer;
+    status->MPI_TAG = record->tag;
+  }
+  return error;
+}

@@ -44,8 +44,8 @@ std::string human_age(const std::string& utc, std::time_t now) {
   if (seconds < 0) return "in the future";
   if (seconds < 5) return "just now";
   if (seconds < 120) return fmt::format("{} s ago", seconds);
-  if (seconds < 2 * 3600) return fmt::format("{} min ago", seconds / 60);
-  if (seconds < 2 * 86400) return fmt::format("{} h ago", seconds / 3600);
+  if (seconds < 2LL * 3600) return fmt::format("{} min ago", seconds / 60);
+  if (seconds < 2LL * 86400) return fmt::format("{} h ago", seconds / 3600);
   return fmt::format("{} days ago", seconds / 86400);
 }
 

@@ -38,7 +38,6 @@ INSTANTIATE_TEST_SUITE_P(
                     Hunt{"PendingIgnored", Defect::pending_ignored, Family::obstacles},
                     Hunt{"CollectivesIgnored", Defect::collectives_ignored, Family::misaligned},
                     Hunt{"WaitingWithoutPull", Defect::waiting_without_pull, Family::every},
-                    Hunt{"DeafReceive", Defect::deaf_receive, Family::timer},
                     Hunt{"IndexForgotten", Defect::index_forgotten, Family::timer},
                     Hunt{"MessagesNotRestored", Defect::messages_not_restored, Family::every},
                     Hunt{"CountedTwice", Defect::counted_twice, Family::every},

@@ -138,7 +138,7 @@ Task SimRank::receive_blocking(const Op& op) {
         co_return;
       }
     }
-    if (world_.defect != Defect::deaf_receive) poll();
+    poll();
     co_await pause();
   }
   observe(*request.receive.message, false, op.folds_in_any_order);

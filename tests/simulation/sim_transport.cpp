@@ -1,6 +1,7 @@
 #include "tests/simulation/sim_transport.hpp"
 
 #include <algorithm>
+#include <cstdio>
 #include <utility>
 
 namespace cairn::simulation {
@@ -69,6 +70,15 @@ std::optional<Round> Rounds::finish(int rank) {
 }
 
 void SimTransport::start_round(const Round& contribution) {
+  if (network_.kernel.trace) {
+    const Round& r = contribution;
+    std::printf(
+        "%10.4f  rank %d  joins a round: wishes %d, leaving %d, ready %d, put off %d, gone %d, "
+        "bound %d, pinned %d\n",
+        network_.kernel.now(), rank_, static_cast<int>(r.wishes), static_cast<int>(r.leaving),
+        static_cast<int>(r.ready), static_cast<int>(r.put_off), static_cast<int>(r.gone),
+        static_cast<int>(r.bound), static_cast<int>(r.pinned));
+  }
   network_.rounds.join(rank_, contribution);
 }
 

@@ -26,7 +26,6 @@ enum class Defect {
   pending_ignored,        ///< ready() although requests are pending
   collectives_ignored,    ///< the collective fingerprint is always 0
   waiting_without_pull,   ///< a rank that waits at a safe point does not drain (I5)
-  deaf_receive,           ///< a blocked receive does not poll
   index_forgotten,        ///< arrive() always tells the same index
   messages_not_restored,  ///< a restart drops the channel state
   counted_twice,          ///< deliveries from the store are counted on the wire again (C1)

@@ -203,6 +203,41 @@ TEST(Requests, SendsOfAllModesAreCounted) {
   EXPECT_EQ(layer->requests().size(), 0u);
 }
 
+TEST(Requests, GetStatusOfADelivery) {
+  int value = world_rank();
+  MPI_Send(&value, 1, MPI_INT, peer(), 21, MPI_COMM_WORLD);
+  drain_everything();
+  MPI_Request request = MPI_REQUEST_NULL;
+  MPI_Irecv(&value, 1, MPI_INT, MPI_ANY_SOURCE, MPI_ANY_TAG, MPI_COMM_WORLD, &request);
+  int flag = 0;
+  MPI_Status status;
+  while (flag == 0) MPI_Request_get_status(request, &flag, &status);
+  EXPECT_EQ(status.MPI_SOURCE, peer());
+  EXPECT_EQ(status.MPI_TAG, 21);
+  MPI_Wait(&request, &status);
+  EXPECT_EQ(status.MPI_SOURCE, peer());
+  EXPECT_EQ(value, peer());
+  EXPECT_EQ(global_balance(), 0);
+}
+
+TEST(Requests, SendrecvReplace) {
+  int value = world_rank();
+  MPI_Send(&value, 1, MPI_INT, peer(), 1, MPI_COMM_WORLD);
+  drain_everything();
+  int pair[2] = {10 + world_rank(), -1};
+  MPI_Status status;
+  MPI_Sendrecv_replace(pair, 1, MPI_INT, peer(), 1, peer(), 1, MPI_COMM_WORLD, &status);
+  EXPECT_EQ(pair[0], peer());  // the stored message comes first
+  int count = 0;
+  MPI_Get_count(&status, MPI_INT, &count);
+  EXPECT_EQ(count, 1);
+  MPI_Sendrecv_replace(pair, 2, MPI_INT, world_rank(), 2, world_rank(), 2, MPI_COMM_WORLD, &status);
+  EXPECT_EQ(pair[1], -1);
+  MPI_Recv(pair, 1, MPI_INT, peer(), 1, MPI_COMM_WORLD, &status);
+  EXPECT_EQ(pair[0], 10 + peer());
+  EXPECT_EQ(global_balance(), 0);
+}
+
 TEST(Requests, SendrecvFromTheStore) {
   int mine = 100 + world_rank();
   MPI_Send(&mine, 1, MPI_INT, peer(), 1, MPI_COMM_WORLD);
