@@ -98,8 +98,9 @@ Status MpiioWriter::write_contiguous(const Part& part) const {
     const int count = static_cast<int>(std::min(largest_write_bytes, bytes - done));
     MPI_Status status;
     int written = 0;
-    int code = PMPI_File_write_at(file_, static_cast<MPI_Offset>(begin + done), part.data + done,
-                                  count, MPI_BYTE, &status);
+    const std::uint64_t offset = begin + done;
+    int code = PMPI_File_write_at(file_, static_cast<MPI_Offset>(offset), part.data + done, count,
+                                  MPI_BYTE, &status);
     PMPI_Get_count(&status, MPI_BYTE, &written);
     if (code == MPI_SUCCESS && written != count) code = MPI_ERR_IO;
     if (code != MPI_SUCCESS) return check(code, "write " + part.path);
@@ -146,8 +147,9 @@ int MpiioWriter::write_piece(const Part& part, const Piece* piece) const {
       view.replace(made);
       stride *= static_cast<MPI_Aint>(part.global[d]);
     }
-    begin = static_cast<MPI_Offset>(part.file_offset +
-                                    linear_index(part.global, piece->offset) * part.element_bytes);
+    const std::uint64_t first = linear_index(part.global, piece->offset);
+    const std::uint64_t offset = part.file_offset + first * part.element_bytes;
+    begin = static_cast<MPI_Offset>(offset);
     bytes = static_cast<int>(piece->count * part.element_bytes);
     data = part.data + piece->first * part.element_bytes;
   }

@@ -2,14 +2,23 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/checksum.hpp"
 
 namespace cairn::protocol {
+namespace {
+
+constexpr std::uint64_t max_slack = 1U << 20U;
+
+}  // namespace
 
 Agreement::Agreement(Transport& transport, Participant& participant, AgreementSettings settings)
-    : transport_(transport), participant_(participant), settings_(settings) {
+    : transport_(transport),
+      participant_(participant),
+      settings_(settings),
+      slack_(settings.slack) {
   next_wish_ = transport_.now() + settings_.wish_period_seconds;
 }
 
@@ -23,20 +32,27 @@ void Agreement::arrive(std::uint64_t index, bool pin) {
 
 void Agreement::depart() {
   at_safe_point_ = false;
+  gave_up_ = false;
   pin_.reset();
 }
 
 bool Agreement::must_wait() const {
   if (!at_safe_point_ || verdict_ != Verdict::none) return false;
-  if (phase_ == Phase::go) return !left_early_;
-  if (left_early_) return false;
   if (pin_) return true;
-  if (phase_ == Phase::index) return joined_ && index_ >= bound_;
-  return phase_ == Phase::arrive && index_ == target_;
+  if (left_early_ || (gave_up_ && phase_ != Phase::go)) return false;
+  if (phase_ == Phase::go) return true;
+  return (phase_ == Phase::confirm || phase_ == Phase::arrive) && index_ == target_;
 }
 
 Agreement::Verdict Agreement::poll() {
   while (step()) {
+  }
+  const bool at_bound = at_safe_point_ && phase_ == Phase::index && joined_ && index_ >= bound_;
+  if (at_bound && !pin_ && !confirmed_early_) {
+    Round round;
+    round.missed = 1;
+    join(round);
+    confirmed_early_ = true;
   }
   // In phase go nobody may give up; it completes by itself.
   if (phase_ != Phase::go && must_wait() && transport_.now() > deadline_) give_up();
@@ -61,6 +77,7 @@ bool Agreement::contribute() {
   switch (phase_) {
     case Phase::wish: return contribute_wish();
     case Phase::index: contribute_index(); return true;
+    case Phase::confirm: contribute_confirmation(); return true;
     case Phase::arrive: return contribute_arrival();
     case Phase::go: contribute_go(); return true;
   }
@@ -83,13 +100,21 @@ bool Agreement::contribute_wish() {
 
 void Agreement::contribute_index() {
   const bool pinned = at_safe_point_ && pin_;
-  bound_ = pinned ? index_ : index_ + settings_.slack;
+  bound_ = pinned ? index_ : index_ + slack_;
   Round round;
   round.bound = bound_;
   round.pinned = pinned ? index_ + 1 : 0;
   join(round);
   joined_ = true;
-  deadline_ = transport_.now() + settings_.patience_seconds;
+}
+
+void Agreement::contribute_confirmation() {
+  const bool passed = index_ > target_ || (index_ == target_ && !at_safe_point_);
+  Round round;
+  round.gone = passed || leaving_ ? 1 : 0;
+  round.superseded = at_safe_point_ && pin_ && index_ < target_ && !target_pinned_ ? 1 : 0;
+  join(round);
+  joined_ = true;
 }
 
 /// A number that adds up to 0 over all ranks when all contribute the same value.
@@ -101,13 +126,15 @@ std::uint64_t Agreement::spread(std::uint64_t value) const {
 bool Agreement::contribute_arrival() {
   const bool here = at_safe_point_ && index_ == target_;
   const bool missed = index_ > target_ || (index_ == target_ && !at_safe_point_) || leaving_;
-  const bool absent = !here && !missed && transport_.now() > deadline_;
-  if (!here && !missed && !absent) return false;
+  const bool superseded = at_safe_point_ && pin_ && index_ < target_ && !target_pinned_;
+  const bool absent = !here && !missed && !superseded && transport_.now() > deadline_;
+  if (!here && !missed && !superseded && !absent) return false;
   Round round;
   arrival_ready_ = here && participant_.ready();
   round.ready = arrival_ready_ ? 1 : 0;
   round.put_off = here && !arrival_ready_ ? 1 : 0;
-  round.gone = here ? 0 : 1;
+  round.gone = here || superseded ? 0 : 1;
+  round.superseded = superseded ? 1 : 0;
   round.collectives = participant_.collective_fingerprint();
   round.program = spread(mix(participant_.program_fingerprint(), target_));
   join(round);
@@ -140,6 +167,7 @@ void Agreement::finish(const Round& result) {
   switch (phase_) {
     case Phase::wish: finish_wish(result); return;
     case Phase::index: finish_index(result); return;
+    case Phase::confirm: finish_confirm(result); return;
     case Phase::arrive:
       arrival_ = result;
       if (arrival_.collectives != 0 || arrival_.program != 0) arrival_.ready = 0;
@@ -164,18 +192,36 @@ void Agreement::finish_wish(const Round& result) {
 
 void Agreement::finish_index(const Round& result) {
   target_ = result.pinned > 0 ? result.pinned - 1 : result.bound;
-  deadline_ = transport_.now() + settings_.patience_seconds;
-  phase_ = Phase::arrive;
+  target_pinned_ = result.pinned > 0;
+  if (!pin_) deadline_ = transport_.now() + settings_.patience_seconds;
+  phase_ = Phase::confirm;
+  joined_ = std::exchange(confirmed_early_, false);
+}
+
+void Agreement::finish_confirm(const Round& result) {
+  phase_ = Phase::wish;
+  if (result.gone > 0) {
+    refuse(false, fmt::format("{} of {} ranks had passed safe point {}, where others want the "
+                              "checkpoint, were in MPI_Finalize, or gave up waiting after {} s",
+                              result.gone, transport_.size(), target_, settings_.patience_seconds));
+  } else if (result.missed + result.superseded == 0) {
+    phase_ = Phase::arrive;
+  } else if (result.missed > 0) {
+    slack_ = std::min(2 * slack_, max_slack);
+  }
 }
 
 void Agreement::finish_go(const Round& result) {
   phase_ = Phase::wish;
   left_early_ = false;
   if (result.ready == static_cast<std::uint64_t>(transport_.size())) {
+    slack_ = std::max(settings_.slack, slack_ - slack_ / 4);
     verdict_ = Verdict::cut;
     return;
   }
-  if (result.gone > 0) {
+  if (result.gone == arrival_.superseded && result.gone > 0) {
+    // All try again, at the safe point that is insisted on.
+  } else if (result.gone > 0) {
     refuse(false,
            fmt::format("{} of {} ranks did not reach safe point {}, or gave up waiting there "
                        "after {} s",
@@ -201,10 +247,14 @@ void Agreement::refuse(bool retry, std::string why) {
 /// The patience at a safe point has run out: let the program go on.
 void Agreement::give_up() {
   pin_.reset();
-  if (phase_ == Phase::arrive && joined_) {
+  gave_up_ = true;
+  if (phase_ == Phase::arrive && joined_ && !left_early_) {
     leave_early();
-  } else if (phase_ == Phase::index) {
-    bound_ = UINT64_MAX;  // pass the bound; the cut may be missed
+  } else if (phase_ == Phase::index && !confirmed_early_) {
+    Round round;
+    round.gone = 1;
+    join(round);
+    confirmed_early_ = true;
   }
 }
 

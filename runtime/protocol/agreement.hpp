@@ -28,7 +28,7 @@ class Participant {
 struct AgreementSettings {
   double wish_period_seconds = 1;  ///< pause between two rounds that ask for wishes; 0: none
   double patience_seconds = 60;    ///< longest wait for others before the program goes on
-  std::uint64_t slack = 1;         ///< safe points between the index agreed and the cut
+  std::uint64_t slack = 1;         ///< safe points between the index agreed and the cut, at first
 };
 
 /// How an attempt at a checkpoint ended before anything was done.
@@ -41,7 +41,12 @@ struct Refusal {
 ///
 ///   wish    who wants a checkpoint? Nobody waits for this round.
 ///   index   how far is everybody? The cut is at the largest index plus slack (or at the index that
-///           an explicit checkpoint pins). A rank waits only if it would pass its own bound.
+///           an explicit checkpoint pins). Nobody waits for this round at its own bound: somebody
+///           who has yet to join may be deaf in a blocking collective further on, which needs the
+///           rank that would wait. A rank that passes its bound before the answer is in joins the
+///           next round at once, as `missed`.
+///   confirm has anybody missed the cut? Then all try again at once, with twice the slack. Else
+///           nobody has passed the cut, and from here on a rank that reaches it waits there.
 ///   arrive  each rank joins when it reaches the cut, ready or not; or when it is known that it
 ///           won't. A rank may give up waiting for this round.
 ///   go      all that are still there join; who gave up, or never came, has joined before with
@@ -82,7 +87,7 @@ class Agreement {
   const Refusal& refusal() const { return refusal_; }
 
  private:
-  enum class Phase { wish, index, arrive, go };
+  enum class Phase { wish, index, confirm, arrive, go };
 
   bool step();
   void join(const Round& round);
@@ -90,12 +95,14 @@ class Agreement {
   bool contribute();
   bool contribute_wish();
   void contribute_index();
+  void contribute_confirmation();
   bool contribute_arrival();
   void contribute_go();
   void leave_early();
   void finish(const Round& result);
   void finish_wish(const Round& result);
   void finish_index(const Round& result);
+  void finish_confirm(const Round& result);
   void finish_go(const Round& result);
   void refuse(bool retry, std::string why);
   void give_up();
@@ -106,15 +113,19 @@ class Agreement {
   AgreementSettings settings_;
 
   Phase phase_ = Phase::wish;
-  bool joined_ = false;      ///< this rank has joined the round of phase_
-  bool left_early_ = false;  ///< joined `go` during `arrive`: will not be at the cut
+  bool joined_ = false;           ///< this rank has joined the round of phase_
+  bool confirmed_early_ = false;  ///< joined `confirm` during `index`
+  bool left_early_ = false;       ///< joined `go` during `arrive`: will not be at the cut
   bool at_safe_point_ = false;
+  bool gave_up_ = false;  ///< the patience has run out at this safe point
   bool leaving_ = false;
   bool stopped_ = false;
+  std::uint64_t slack_ = 1;  ///< grows when a rank missed a cut; the same on all ranks
   std::uint64_t index_ = 0;  ///< of the safe point the program is at or was last
   std::optional<std::uint64_t> pin_;
   std::uint64_t bound_ = 0;   ///< this rank's own, in phase index
-  std::uint64_t target_ = 0;  ///< index of the cut, from phase arrive on
+  std::uint64_t target_ = 0;  ///< index of the cut, from phase confirm on
+  bool target_pinned_ = false;
   double next_wish_ = 0;
   double deadline_ = 0;  ///< end of the patience in the present wait
   bool arrival_ready_ = false;

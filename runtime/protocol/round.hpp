@@ -14,15 +14,17 @@ struct Round {
   std::uint64_t leaving = 0;      ///< ranks in MPI_Finalize
   std::uint64_t ready = 0;        ///< ranks that are at the cut and can be captured
   std::uint64_t put_off = 0;      ///< ranks that are at the cut and can't be captured now
-  std::uint64_t gone = 0;         ///< ranks that did not come to the cut, or gave up waiting there
+  std::uint64_t gone = 0;         ///< ranks that won't come to the cut, or gave up waiting there
+  std::uint64_t missed = 0;       ///< ranks that passed their bound before the cut was known
+  std::uint64_t superseded = 0;   ///< ranks that insist on a cut at a safe point before it
   std::uint64_t collectives = 0;  ///< 0 when collective counts agree (I8, E4)
   std::uint64_t program = 0;      ///< 0 when safe-point index and protected names agree
   // Maxima.
   std::uint64_t bound = 0;   ///< safe-point index before which the rank will not cut
   std::uint64_t pinned = 0;  ///< 1 + the index at which the rank insists on the cut, or 0
 
-  static constexpr int sums = 7;
-  static constexpr int lanes = 9;
+  static constexpr int sums = 9;
+  static constexpr int lanes = 11;
 
   void combine(const Round& other) {
     wishes += other.wishes;
@@ -30,6 +32,8 @@ struct Round {
     ready += other.ready;
     put_off += other.put_off;
     gone += other.gone;
+    missed += other.missed;
+    superseded += other.superseded;
     collectives += other.collectives;
     program += other.program;
     bound = std::max(bound, other.bound);
