@@ -68,4 +68,37 @@ bool inside(std::span<const std::uint64_t> global, std::span<const std::uint64_t
   return true;
 }
 
+namespace {
+
+bool share_elements(const Box& a, const Box& b) {
+  for (std::size_t d = 0; d < a.shape.size(); ++d) {
+    if (a.offset[d] + a.shape[d] <= b.offset[d] || b.offset[d] + b.shape[d] <= a.offset[d]) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+std::optional<std::pair<std::size_t, std::size_t>> find_overlap(const std::vector<Box>& boxes) {
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < boxes.size(); ++i) {
+    if (volume(boxes[i].shape).value_or(1) > 0) order.push_back(i);
+  }
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return boxes[a].offset[0] < boxes[b].offset[0]; });
+  std::vector<std::size_t> open;  // boxes that reach into the present slowest index
+  for (const std::size_t next : order) {
+    std::erase_if(open, [&](std::size_t i) {
+      return boxes[i].offset[0] + boxes[i].shape[0] <= boxes[next].offset[0];
+    });
+    for (const std::size_t i : open) {
+      if (share_elements(boxes[i], boxes[next])) return std::minmax(i, next);
+    }
+    open.push_back(next);
+  }
+  return std::nullopt;
+}
+
 }  // namespace cairn::io

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace cairn::io {
@@ -43,6 +44,14 @@ std::uint64_t linear_index(std::span<const std::uint64_t> global,
 /// `shape`.
 std::uint64_t contiguous_run(std::span<const std::uint64_t> global,
                              std::span<const std::uint64_t> shape);
+
+/// One rank's part of a dataset.
+struct Box {
+  std::vector<std::uint64_t> offset, shape;
+};
+/// Numbers of two boxes that have an element in common; nothing when there are none. For n boxes
+/// O(n log n) and as many comparisons as there are pairs that overlap in the slowest dimension.
+std::optional<std::pair<std::size_t, std::size_t>> find_overlap(const std::vector<Box>& boxes);
 
 /// True when the slab lies within the dataset.
 bool inside(std::span<const std::uint64_t> global, std::span<const std::uint64_t> offset,

@@ -34,6 +34,7 @@ class StateWriter {
   Status prepare();
   Status same_entries();
   Status check_shapes() const;
+  std::vector<Box> gather_boxes(const Slab& slab, std::size_t dims) const;
   Status lay_out();
   Status create_file(const MemoryFile& metadata);
   void share_offsets(const StateImage& image);
@@ -118,19 +119,39 @@ Status StateWriter::same_entries() {
   return all_.agree(local);
 }
 
+/// Two ranks that write the same element would leave a checkpoint that no restart accepts.
+/// Collective; rank 0 looks at all parts.
 Status StateWriter::check_shapes() const {
+  Status status;
   for (std::size_t i = 0; i < state_.entries.size(); ++i) {
     const Entry& entry = state_.entries[i];
     if (entry.global_shape.empty()) continue;
-    const std::uint64_t elements = *volume(entry.global_shape);
-    if (totals_.elements(i) > elements) {
-      return {Code::invalid_argument,
-              fmt::format("'{}' can't be saved: the slabs of all ranks have {} elements together, "
-                          "its global shape {}: they must not overlap",
-                          entry.name, totals_.elements(i), elements)};
-    }
+    const std::vector<Box> boxes = gather_boxes(state_.slabs[i], entry.global_shape.size());
+    const auto overlap = find_overlap(boxes);
+    if (!overlap || !status) continue;
+    status = {Code::invalid_argument,
+              fmt::format("'{}' can't be saved: the parts of ranks {} and {} of its global shape "
+                          "overlap; check the offsets that they are protected with",
+                          entry.name, overlap->first, overlap->second)};
   }
-  return {};
+  return status;
+}
+
+/// Every rank's part of an entry, on rank 0.
+std::vector<Box> StateWriter::gather_boxes(const Slab& slab, std::size_t dims) const {
+  std::vector<std::uint64_t> mine = slab.offset;
+  mine.insert(mine.end(), slab.shape.begin(), slab.shape.end());
+  mine.resize(2 * dims);
+  const bool root = all_.rank() == 0;
+  std::vector<std::uint64_t> all(root ? mine.size() * static_cast<std::size_t>(all_.size()) : 0);
+  const int count = static_cast<int>(mine.size());
+  PMPI_Gather(mine.data(), count, MPI_UINT64_T, all.data(), count, MPI_UINT64_T, 0, all_.comm());
+  std::vector<Box> boxes;
+  for (auto it = all.begin(); it != all.end(); it += 2 * static_cast<std::ptrdiff_t>(dims)) {
+    const auto middle = it + static_cast<std::ptrdiff_t>(dims);
+    boxes.push_back({{it, middle}, {middle, middle + static_cast<std::ptrdiff_t>(dims)}});
+  }
+  return boxes;
 }
 
 /// Rank 0 makes the file, with room for everything and its metadata; nobody writes before all

@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <span>
+
 #include "base/checksum.hpp"
-#include "base/log.hpp"
+#include "mpi_bindings/packed_bytes.hpp"
 
 namespace cairn::mpi {
 
@@ -74,15 +76,17 @@ Communicator* ChannelLayer::find_slowly(MPI_Comm handle) {
 
 void ChannelLayer::adopt(MPI_Comm handle, Communicator& parent) {
   // Creating a communicator is collective over its parent, so all members count alike. Groups
-  // that one call makes are told apart by their first rank.
+  // that one call makes are told apart by their members, and so is a group that has other members
+  // in a restarted run (ranks that share a node, say).
   const std::uint32_t child = ++parent.children;
   if (handle == MPI_COMM_NULL) return;
-  const int first = translate_rank(handle, 0, MPI_COMM_WORLD);
-  int size = 0;
-  PMPI_Comm_size(handle, &size);
+  const std::vector<int> members = world_ranks(handle);
   std::string label = fmt::format("{}.{}", parent.label, child);
-  if (size != parent.size) label += fmt::format("@{}", first);
-  manage(handle, mix(mix(parent.id, child), static_cast<std::uint64_t>(first)), std::move(label));
+  if (members.size() != static_cast<std::size_t>(parent.size)) {
+    label += fmt::format("@{}", members.front());
+  }
+  const std::uint64_t group = checksum(std::as_bytes(std::span{members}));
+  manage(handle, mix(mix(parent.id, child), group), std::move(label));
 }
 
 void ChannelLayer::release(Communicator& communicator) {
@@ -93,7 +97,9 @@ void ChannelLayer::release(Communicator& communicator) {
     last_ = nullptr;
   }
   by_handle_.erase(handle_key(communicator.colours[0]));
-  by_id_.erase(communicator.id);
+  const auto owner = by_id_.find(communicator.id);
+  if (requests_.size() > 0) freed_.push_back(std::move(owner->second));
+  by_id_.erase(owner);
 }
 
 int ChannelLayer::deliver(Communicator& communicator, std::list<StoredMessage>::iterator message,
@@ -102,9 +108,9 @@ int ChannelLayer::deliver(Communicator& communicator, std::list<StoredMessage>::
   stored_bytes_ -= message->bytes.size();
   SelfSend& send = self_sends_.emplace_back();
   send.bytes = std::move(message->bytes);
-  const int bytes = static_cast<int>(send.bytes.size());
+  const PackedBytes packed{send.bytes.size()};
   // The send comes first: a receive that is posted before it would hide a truncation (B4).
-  PMPI_Isend(send.bytes.data(), bytes, MPI_PACKED, 0, 0, self_, &send.request);
+  PMPI_Isend(send.bytes.data(), packed.count(), packed.type(), 0, 0, self_, &send.request);
   const int error = PMPI_Irecv(buffer, count, type, 0, 0, self_, request);
   if (error == MPI_SUCCESS) {
     RequestRecord record;

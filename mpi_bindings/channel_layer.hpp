@@ -122,8 +122,10 @@ class ChannelLayer {
   // ---- For the protocol.
   void set_progress(Progress* progress) { progress_ = progress; }
   Progress* progress() const { return progress_; }
-  /// The call that the program is blocked in, or was last.
+  /// The call that the program is blocked in.
   Call& current_call() { return current_call_; }
+  /// Counts the calls in which the program has had to wait, to tell one from the next.
+  std::uint64_t& blocked_calls() { return blocked_calls_; }
   /// Takes every message of `colour` that has arrived off MPI into the store, so that peers in
   /// rendezvous sends can finish (I5). Stops when the store holds `limit_bytes`.
   void pull(int colour, std::size_t limit_bytes);
@@ -139,6 +141,8 @@ class ChannelLayer {
   /// the same number of collective calls on each (E4).
   std::uint64_t collective_fingerprint();
   std::size_t stored_bytes() const { return stored_bytes_; }
+  /// Messages that pull() has taken off MPI so far.
+  std::size_t pulled_messages() const { return pulled_messages_; }
 
   // ---- Channel state, saved and restored.
   std::vector<ChannelMessage> messages();
@@ -165,10 +169,14 @@ class ChannelLayer {
   Communicator* last_ = nullptr;
   FlatMap<Communicator*> by_handle_;
   std::map<std::uint64_t, std::unique_ptr<Communicator>> by_id_;
+  /// Freed by the program while requests on them were pending (MPI allows it).
+  std::vector<std::unique_ptr<Communicator>> freed_;
   RequestTable requests_;
   Progress* progress_ = nullptr;
   Call current_call_;
+  std::uint64_t blocked_calls_ = 0;
   std::size_t stored_bytes_ = 0;
+  std::size_t pulled_messages_ = 0;
   const char* uncovered_call_ = nullptr;
   std::map<std::string, int> open_;
 

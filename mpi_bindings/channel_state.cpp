@@ -4,6 +4,7 @@
 
 #include "base/checksum.hpp"
 #include "mpi_bindings/channel_layer.hpp"
+#include "mpi_bindings/packed_bytes.hpp"
 
 namespace cairn::mpi {
 namespace {
@@ -16,12 +17,13 @@ bool pull_one(Communicator& communicator, int colour, StoredMessage& message) {
   PMPI_Improbe(MPI_ANY_SOURCE, MPI_ANY_TAG, communicator.colours[colour], &arrived, &handle,
                &status);
   if (arrived == 0) return false;
-  int bytes = 0;
-  PMPI_Get_count(&status, MPI_PACKED, &bytes);
+  MPI_Count bytes = 0;
+  PMPI_Get_elements_x(&status, MPI_PACKED, &bytes);
   message.source = status.MPI_SOURCE;
   message.tag = status.MPI_TAG;
   message.bytes.resize(static_cast<std::size_t>(bytes));
-  PMPI_Mrecv(message.bytes.data(), bytes, MPI_PACKED, &handle, MPI_STATUS_IGNORE);
+  const PackedBytes packed{message.bytes.size()};
+  PMPI_Mrecv(message.bytes.data(), packed.count(), packed.type(), &handle, MPI_STATUS_IGNORE);
   return true;
 }
 
@@ -34,6 +36,7 @@ void ChannelLayer::pull(int colour, std::size_t limit_bytes) {
       Channel& channel = communicator->channel(message.source);
       ++(colour == colour_ ? channel.wire_received : channel.old_wire_received);
       stored_bytes_ += message.bytes.size();
+      ++pulled_messages_;
       communicator->store.push_back(std::move(message));
       message = {};
     }

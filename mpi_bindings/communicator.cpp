@@ -1,5 +1,7 @@
 #include "mpi_bindings/communicator.hpp"
 
+#include <numeric>
+
 namespace cairn::mpi {
 
 int translate_rank(MPI_Comm from, int rank, MPI_Comm to) {
@@ -12,6 +14,22 @@ int translate_rank(MPI_Comm from, int rank, MPI_Comm to) {
   PMPI_Group_free(&from_group);
   PMPI_Group_free(&to_group);
   return result;
+}
+
+std::vector<int> world_ranks(MPI_Comm communicator) {
+  int size = 0;
+  PMPI_Comm_size(communicator, &size);
+  std::vector<int> own(static_cast<std::size_t>(size));
+  std::iota(own.begin(), own.end(), 0);
+  std::vector<int> world(own.size());
+  MPI_Group group = MPI_GROUP_NULL;
+  MPI_Group world_group = MPI_GROUP_NULL;
+  PMPI_Comm_group(communicator, &group);
+  PMPI_Comm_group(MPI_COMM_WORLD, &world_group);
+  PMPI_Group_translate_ranks(group, size, own.data(), world_group, world.data());
+  PMPI_Group_free(&group);
+  PMPI_Group_free(&world_group);
+  return world;
 }
 
 int Communicator::world_rank_of(int peer) const {

@@ -60,6 +60,9 @@ struct Communicator {
   int rank_of_world(int world_rank) const;
 };
 
+/// Ranks of MPI_COMM_WORLD of a communicator's members, in its order. Local.
+std::vector<int> world_ranks(MPI_Comm communicator);
+
 /// Rank in `to` of rank `rank` of `from`; MPI_UNDEFINED when it is no member.
 int translate_rank(MPI_Comm from, int rank, MPI_Comm to);
 

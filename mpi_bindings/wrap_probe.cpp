@@ -6,7 +6,7 @@ namespace {
 
 void describe_stored(const StoredMessage& message, MPI_Status* status) {
   if (status == MPI_STATUS_IGNORE) return;
-  PMPI_Status_set_elements(status, MPI_PACKED, static_cast<int>(message.bytes.size()));
+  PMPI_Status_set_elements_x(status, MPI_PACKED, static_cast<MPI_Count>(message.bytes.size()));
   PMPI_Status_set_cancelled(status, 0);
   status->MPI_SOURCE = message.source;
   status->MPI_TAG = message.tag;

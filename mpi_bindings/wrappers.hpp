@@ -19,6 +19,7 @@ int poll_until(Describe&& describe, Test&& test) {
   if (flag != 0 || error != MPI_SUCCESS) return error;
   const Call outer = layer->current_call();
   layer->current_call() = describe();
+  ++layer->blocked_calls();
   do {
     layer->poll();
     error = test(&flag);

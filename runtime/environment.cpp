@@ -8,6 +8,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <sstream>
 #include <string_view>
 
 #include "base/log.hpp"
@@ -122,18 +123,42 @@ Status check_code_options(const Options& options) {
     return bad("driver", options.driver, "direct or mpiio");
   }
   if (options.keep < 1) return bad("keep", std::to_string(options.keep), "1 or more");
+  const Interval& interval = options.interval;
+  if (interval.kind == Interval::Kind::seconds && !(interval.seconds > 0)) {
+    return bad("interval", fmt::format("{} s", interval.seconds), "more than 0 s");
+  }
+  if (interval.kind == Interval::Kind::every && interval.every == 0) {
+    return bad("interval", "every 0 safe points", "every safe point or more");
+  }
+  if (!(options.patience_seconds > 0)) {
+    return bad("patience_seconds", std::to_string(options.patience_seconds), "more than 0");
+  }
+  if (options.store_limit_mib == 0) return bad("store_limit_mib", "0", "1 or more");
   if (options.directory.empty()) return bad("directory", "", "the path of a directory");
   return {};
 }
 
 }  // namespace
 
-Status apply_environment(Options& options) {
+std::string environment_settings() {
+  std::string settings;
   for (const auto& variable : variables) {
     const char* value = std::getenv(variable.name);
-    if (value == nullptr || variable.parse(value, options)) continue;
-    return {Code::invalid_argument,
-            fmt::format("{}={} is not valid: it can be {}", variable.name, value, variable.values)};
+    if (value != nullptr) settings += fmt::format("{}={}\n", variable.name, value);
+  }
+  return settings;
+}
+
+Status apply_settings(const std::string& settings, Options& options) {
+  std::istringstream lines{settings};
+  for (std::string line; std::getline(lines, line);) {
+    const std::string name = line.substr(0, line.find('='));
+    const std::string value = line.substr(name.size() + 1);
+    for (const auto& variable : variables) {
+      if (name != variable.name || variable.parse(value, options)) continue;
+      return {Code::invalid_argument,
+              fmt::format("{}={} is not valid: it can be {}", name, value, variable.values)};
+    }
   }
   return check_code_options(options);
 }

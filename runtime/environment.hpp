@@ -9,9 +9,13 @@
 
 namespace cairn {
 
-/// Overrides `options` by the CAIRN_* variables that are set and checks the result. Local.
-/// invalid_argument: names the variable, its value, and what it may be.
-Status apply_environment(Options& options);
+/// The CAIRN_* variables of this process, as "NAME=value\n" lines. Rank 0's count for all ranks:
+/// launchers do not forward variables to other nodes by themselves.
+std::string environment_settings();
+
+/// Overrides `options` by the settings (lines of environment_settings) and checks the result.
+/// Local. invalid_argument: names the variable, its value, and what it may be.
+Status apply_settings(const std::string& settings, Options& options);
 
 /// CAIRN_* variables that are set and that Cairn does not know, for a warning.
 std::vector<std::string> unknown_variables();

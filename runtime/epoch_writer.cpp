@@ -1,6 +1,7 @@
 #include "runtime/epoch_writer.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/crash_point.hpp"
 #include "base/log.hpp"
@@ -19,7 +20,19 @@ Status drain(const EpochContext& context, std::uint64_t epoch) {
   crash_point("cut_agreed");
   drain.start(epoch);
   crash_point("flipped");
+  // All ranks are here, so what is missing is on its way; when nothing comes for long, a message
+  // was sent or received by calls that Cairn does not see.
+  std::size_t seen = context.layer.pulled_messages();
+  double last_change = context.transport.now();
   while (!drain.poll()) {
+    const std::size_t pulled = context.layer.pulled_messages();
+    const double now = context.transport.now();
+    if (pulled != std::exchange(seen, pulled)) last_change = now;
+    if (now - last_change < context.options.patience_seconds) continue;
+    context.layer.refuse_for_good("MPI past Cairn (from Fortran, or through PMPI)");
+    return {Code::unsupported,
+            "messages were sent or received by calls that Cairn does not see (from Fortran, or "
+            "through PMPI); no further checkpoint is taken"};
   }
   crash_point("drained");
   if (drain.sound()) return {};

@@ -211,7 +211,11 @@ Result<Restored> restore_job(const EpochContext& context) {
   bool damaged = false;
   for (const std::uint64_t epoch : epochs) {
     Status status = examine(context, all, epoch, restored);
-    if (status) status = load_epoch(context, all, epoch);
+    if (status) {
+      status = load_epoch(context, all, epoch);
+      // Rank 0 has seen its COMMIT.json: what is missing now is damage, or another rank's view.
+      if (status.code() == Code::not_found) status = {Code::corruption, status.message()};
+    }
     if (status) {
       crash_point("restart_done");
       return restored;

@@ -3,6 +3,7 @@
 #include <cairn/session.hpp>
 
 #include "base/log.hpp"
+#include "io/collective.hpp"
 #include "runtime/environment.hpp"
 #include "runtime/session_impl.hpp"
 
@@ -38,6 +39,15 @@ Status check_environment(MPI_Comm comm) {
           "a cairn session needs a communicator with the ranks of MPI_COMM_WORLD, in their order"};
 }
 
+/// Collective over MPI_COMM_WORLD, on a communicator of its own.
+std::string settings_of_rank_0() {
+  const MPI_Comm comm = private_world();
+  std::string settings = io::Collective{comm}.broadcast(environment_settings(), 0);
+  MPI_Comm made = comm;
+  PMPI_Comm_free(&made);
+  return settings;
+}
+
 void warn_of_unknown_variables() {
   for (const auto& name : unknown_variables()) {
     log::warning("{} is set, but there is no such setting; see the table in README.md", name);
@@ -48,7 +58,8 @@ void warn_of_unknown_variables() {
 
 Session::Session(MPI_Comm comm, Options options) {
   if (const Status status = check_environment(comm); !status) stop_program(status, 2);
-  if (const Status status = apply_environment(options); !status) stop_program(status, 2);
+  const std::string settings = settings_of_rank_0();
+  if (const Status status = apply_settings(settings, options); !status) stop_program(status, 2);
   log::Level level{};
   if (log::parse_level(options.log_level, level)) log::set_level(level);
   if (retired != nullptr) {

@@ -12,6 +12,7 @@
 #include <iostream>
 #include <iterator>
 #include <random>
+#include <utility>
 
 #include "base/log.hpp"
 #include "io/collective.hpp"
@@ -25,16 +26,6 @@ namespace {
 constexpr int max_retries = 16;
 /// After failures the next try comes later and later, up to this many intervals.
 constexpr int max_backoff = 32;
-
-/// A communicator of Cairn's own with the ranks of MPI_COMM_WORLD and none of its attributes.
-MPI_Comm private_world() {
-  MPI_Comm made = MPI_COMM_NULL;
-  int rank = 0;
-  PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
-  PMPI_Comm_split(MPI_COMM_WORLD, 0, rank, &made);
-  PMPI_Comm_set_errhandler(made, MPI_ERRORS_RETURN);
-  return made;
-}
 
 std::vector<std::string> command_line() {
   std::ifstream file{"/proc/self/cmdline", std::ios::binary};
@@ -65,6 +56,15 @@ double wish_period(const Interval& interval) {
 }
 
 }  // namespace
+
+MPI_Comm private_world() {
+  MPI_Comm made = MPI_COMM_NULL;
+  int rank = 0;
+  PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  PMPI_Comm_split(MPI_COMM_WORLD, 0, rank, &made);
+  PMPI_Comm_set_errhandler(made, MPI_ERRORS_RETURN);
+  return made;
+}
 
 void stop_program(const Status& status, int exit_status) {
   int up = 0;
@@ -113,6 +113,8 @@ void SessionImpl::name_job() {
   io::Collective all{bulk};
   job.uuid = all.broadcast(job.uuid, 0);
   job.application = all.broadcast(job.application, 0);
+  const auto epochs = rank == 0 ? store.epochs() : std::vector<std::uint64_t>{};
+  next_epoch = all.max({epochs.empty() ? 1 : epochs.back() + 1})[0];
 }
 
 /// Finds out early whether checkpoints can be written at all. A job must not die of it (I14).
@@ -167,11 +169,26 @@ std::uint64_t SessionImpl::restart() {
     return 0;
   }
   record("restart", epoch);
+  warn_of_other_arguments();
   if (rank == 0) {
     log::info("continues from epoch {} (safe point {}, {} messages in flight)", epoch,
               safe_point_index, restored->messages);
   }
   return epoch;
+}
+
+/// Nothing forbids other arguments (more steps, say), but they may be a mistake.
+void SessionImpl::warn_of_other_arguments() const {
+  const auto known = rank == 0 ? store.read_job() : Result<io::Job>{job};
+  if (!known || known->command.empty() || job.command.empty()) return;
+  const auto arguments = [](const io::Job& of) {
+    return std::vector<std::string>(of.command.begin() + 1, of.command.end());
+  };
+  if (arguments(*known) == arguments(job)) return;
+  log::warning(
+      "this run continues one that was started with other arguments: `{}`; use another "
+      "CAIRN_DIR, or CAIRN_RESTART=never, to start anew",
+      fmt::join(known->command, " "));
 }
 
 void SessionImpl::schedule_next(double seconds) { due_ = transport->now() + seconds; }
@@ -190,20 +207,20 @@ Status SessionImpl::pass_safe_point(bool pinned, bool& committed) {
 
   using Verdict = protocol::Agreement::Verdict;
   agreement->arrive(safe_point_index, pin);
-  Verdict verdict = agreement->poll();
+  absence_reported_ = false;
+  Verdict verdict = poll_here(pinned);
   Status status;
   if (verdict == Verdict::none && agreement->must_wait()) {
     const double begin = transport->now();
     do {
       // Whoever waits also drains, so that a peer in a rendezvous send can come here (I5).
       layer->pull(layer->colour(), options.store_limit_mib << 20);
-      verdict = agreement->poll();
+      verdict = poll_here(pinned);
     } while (verdict == Verdict::none && agreement->must_wait());
     if (verdict == Verdict::cut) status = take(transport->now() - begin, committed);
   } else if (verdict == Verdict::cut) {
     status = take(0, committed);
   }
-  if (verdict == Verdict::refused) note_refusal(pinned);
   agreement->depart();
   if (pinned && !committed && status) {
     status = {Code::busy, "no checkpoint was possible at this safe point; try a later one"};
@@ -211,14 +228,29 @@ Status SessionImpl::pass_safe_point(bool pinned, bool& committed) {
   return status;
 }
 
+/// Notes a refusal; this rank may have to go on waiting for another attempt.
+protocol::Agreement::Verdict SessionImpl::poll_here(bool pinned) {
+  const auto verdict = agreement->poll();
+  if (verdict != protocol::Agreement::Verdict::refused) return verdict;
+  note_refusal(pinned);
+  return protocol::Agreement::Verdict::none;
+}
+
+/// After failures the next try comes later and later.
+void SessionImpl::back_off() {
+  ++failures_;
+  const double factor = std::min(1 << std::min(failures_, 10), max_backoff);
+  schedule_next(options.interval.seconds * factor);
+}
+
 Status SessionImpl::take(double waited_seconds, bool& committed) {
   const std::uint64_t number = next_epoch;
   retry_at_ = 0;
+  put_offs_ = 0;
   own_reason_.clear();
   auto taken = take_epoch(context(), number, safe_point_index, waited_seconds);
   if (!taken) {
-    ++refusals_;
-    schedule_next(options.interval.seconds * std::min(1 << std::min(refusals_, 5), max_backoff));
+    back_off();
     record("abort", number, {{"why", taken.status().message()}});
     if (rank == 0) {
       log::warning("epoch {} was aborted, the program goes on: {}", number,
@@ -227,7 +259,7 @@ Status SessionImpl::take(double waited_seconds, bool& committed) {
     return taken.status();
   }
   committed = true;
-  refusals_ = 0;
+  failures_ = 0;
   epoch = number;
   next_epoch = number + 1;
   schedule_next(options.interval.seconds);
@@ -247,16 +279,19 @@ Status SessionImpl::take(double waited_seconds, bool& committed) {
 /// reports what only it knows.
 void SessionImpl::note_refusal(bool pinned) {
   const protocol::Refusal& refusal = agreement->refusal();
-  ++refusals_;
-  const bool give_up = !refusal.retry || pinned || refusals_ % max_retries == 0;
-  if (!give_up) {
+  if (refusal.retry && !pinned && ++put_offs_ < max_retries) {
     retry_at_ = safe_point_index + 1;
     return;
   }
   retry_at_ = 0;
-  schedule_next(options.interval.seconds * std::min(1 << std::min(refusals_, 5), max_backoff));
+  put_offs_ = 0;
+  if (refusal.retry) {
+    schedule_next(options.interval.seconds);
+  } else {
+    back_off();
+  }
   const std::string& why = refusal.why.empty() ? own_reason_ : refusal.why;
-  record("refused", next_epoch, {{"why", why}});
+  record("refused", next_epoch, {{"why", why.empty() ? "put off by another rank" : why}});
   const bool mine = refusal.why.empty() ? !own_reason_.empty() : rank == 0;
   if (mine) {
     log::warning("no checkpoint at safe point {}, the program goes on: {}", safe_point_index, why);
@@ -268,6 +303,7 @@ void SessionImpl::poll() {
   if (agreement->idle()) return;
   // Away from a safe point there is no cut, but the others may have given an attempt up.
   if (agreement->poll() == protocol::Agreement::Verdict::refused) note_refusal(false);
+  if (agreement->awaited() && !absence_reported_) report_absence();
 }
 
 bool SessionImpl::wishes() {
@@ -289,11 +325,18 @@ bool SessionImpl::ready() {
   return reason.empty();
 }
 
-void SessionImpl::report_absence(std::uint64_t index) {
+/// Only this rank knows what keeps it from the cut where others may be waiting for it (I9).
+void SessionImpl::report_absence() {
+  const double now = transport->now();
+  if (std::exchange(blocked_call_, layer->blocked_calls()) != layer->blocked_calls()) {
+    blocked_since_ = now;
+  }
+  if (now - blocked_since_ < options.patience_seconds) return;
+  absence_reported_ = true;
   log::warning(
-      "this rank has not reached safe point {} within {} s (CAIRN_PATIENCE), where the others wait "
-      "for it; it was in {}; the checkpoint is given up and the program goes on",
-      index, options.patience_seconds, describe(layer->current_call()));
+      "a checkpoint is due at safe point {}, but this rank has been in {} for {:.0f} s; the others "
+      "give it up and go on (CAIRN_PATIENCE)",
+      *agreement->awaited(), describe(layer->current_call()), now - blocked_since_);
 }
 
 void SessionImpl::close() {

@@ -22,6 +22,10 @@ namespace cairn {
 /// program with `exit_status`. Collective: every rank must call it.
 [[noreturn]] void stop_program(const Status& status, int exit_status);
 
+/// A communicator of Cairn's own with the ranks of MPI_COMM_WORLD and none of its attributes.
+/// Collective; the caller frees it.
+MPI_Comm private_world();
+
 class SessionImpl : public mpi::Progress, public protocol::Participant {
  public:
   SessionImpl(mpi::ChannelLayer& channel_layer, Options session_options);
@@ -41,7 +45,6 @@ class SessionImpl : public mpi::Progress, public protocol::Participant {
   bool ready() override;
   std::uint64_t collective_fingerprint() override { return layer->collective_fingerprint(); }
   std::uint64_t program_fingerprint() override { return registry.fingerprint(); }
-  void report_absence(std::uint64_t index) override;
 
   /// After the program has closed its session: joins the others' rounds, takes no part in epochs.
   void close();
@@ -67,19 +70,28 @@ class SessionImpl : public mpi::Progress, public protocol::Participant {
  private:
   void name_job();
   void prepare_store();
+  void warn_of_other_arguments() const;
   bool due_here() const;
   Status take(double waited_seconds, bool& committed);
+  protocol::Agreement::Verdict poll_here(bool pinned);
   void note_refusal(bool pinned);
+  void report_absence();
+  void back_off();
   void schedule_next(double seconds);
   EpochContext context();
   /// One line of history.jsonl.
   void record(const char* event, std::uint64_t epoch_number,
               const nlohmann::ordered_json& details = nlohmann::ordered_json::object());
 
-  double due_ = 0;              ///< Interval::seconds: when the next checkpoint is due
-  int refusals_ = 0;            ///< since the last committed epoch; the same on all ranks
+  double due_ = 0;  ///< Interval::seconds: when the next checkpoint is due
+  // The same on all ranks:
+  int failures_ = 0;            ///< attempts that failed since the last committed epoch
+  int put_offs_ = 0;            ///< attempts in a row that some rank put off for a passing reason
   std::uint64_t retry_at_ = 0;  ///< Interval::every: safe point of another try, or 0
-  std::string own_reason_;      ///< why this rank could not be captured last time
+  std::uint64_t blocked_call_ = 0;  ///< number of the call that the program is blocked in
+  double blocked_since_ = 0;
+  bool absence_reported_ = false;
+  std::string own_reason_;  ///< why this rank could not be captured last time
 };
 
 }  // namespace cairn

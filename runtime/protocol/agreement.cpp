@@ -38,7 +38,10 @@ void Agreement::depart() {
 
 bool Agreement::must_wait() const {
   if (!at_safe_point_ || verdict_ != Verdict::none) return false;
-  if (pin_) return true;
+  // A pinned cut further on: the others go there, and so must this rank.
+  const bool onward =
+      target_pinned_ && index_ < target_ && (phase_ == Phase::confirm || phase_ == Phase::arrive);
+  if (pin_) return !onward;
   if (left_early_ || (gave_up_ && phase_ != Phase::go)) return false;
   if (phase_ == Phase::go) return true;
   return (phase_ == Phase::confirm || phase_ == Phase::arrive) && index_ == target_;
@@ -127,8 +130,7 @@ bool Agreement::contribute_arrival() {
   const bool here = at_safe_point_ && index_ == target_;
   const bool missed = index_ > target_ || (index_ == target_ && !at_safe_point_) || leaving_;
   const bool superseded = at_safe_point_ && pin_ && index_ < target_ && !target_pinned_;
-  const bool absent = !here && !missed && !superseded && transport_.now() > deadline_;
-  if (!here && !missed && !superseded && !absent) return false;
+  if (!here && !missed && !superseded) return false;
   Round round;
   arrival_ready_ = here && participant_.ready();
   round.ready = arrival_ready_ ? 1 : 0;
@@ -141,7 +143,6 @@ bool Agreement::contribute_arrival() {
   joined_ = true;
   // A rank that does not wait here joins the next round at once, so that nobody waits for it there.
   if (!here) leave_early();
-  if (absent) participant_.report_absence(target_);
   return true;
 }
 
@@ -187,6 +188,7 @@ void Agreement::finish_wish(const Round& result) {
   } else if (result.wishes > 0) {
     refuse(false,
            fmt::format("{} of {} ranks are in MPI_Finalize", result.leaving, transport_.size()));
+    pin_.reset();
   }
 }
 
@@ -215,7 +217,7 @@ void Agreement::finish_go(const Round& result) {
   phase_ = Phase::wish;
   left_early_ = false;
   if (result.ready == static_cast<std::uint64_t>(transport_.size())) {
-    slack_ = std::max(settings_.slack, slack_ - slack_ / 4);
+    slack_ = std::max(settings_.slack, slack_ / 2);
     verdict_ = Verdict::cut;
     return;
   }
@@ -241,7 +243,8 @@ void Agreement::finish_go(const Round& result) {
 void Agreement::refuse(bool retry, std::string why) {
   refusal_ = {retry, std::move(why)};
   verdict_ = Verdict::refused;
-  pin_.reset();
+  // A rank that insists on a cut elsewhere goes on insisting: this attempt was another one.
+  if (pin_ && *pin_ == target_) pin_.reset();
 }
 
 /// The patience at a safe point has run out: let the program go on.

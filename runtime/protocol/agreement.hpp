@@ -21,8 +21,6 @@ class Participant {
   virtual std::uint64_t collective_fingerprint() = 0;
   /// A number that must be the same on every rank at a cut (names of what is protected).
   virtual std::uint64_t program_fingerprint() = 0;
-  /// The rank was expected at safe point `index` and was not there in time: say what it did.
-  virtual void report_absence(std::uint64_t index) = 0;
 };
 
 struct AgreementSettings {
@@ -47,15 +45,17 @@ struct Refusal {
 ///           next round at once, as `missed`.
 ///   confirm has anybody missed the cut? Then all try again at once, with twice the slack. Else
 ///           nobody has passed the cut, and from here on a rank that reaches it waits there.
-///   arrive  each rank joins when it reaches the cut, ready or not; or when it is known that it
-///           won't. A rank may give up waiting for this round.
+///   arrive  each rank joins when it reaches the cut, ready or not; or when it has passed it. A
+///           rank may give up waiting for this round.
 ///   go      all that are still there join; who gave up, or never came, has joined before with
 ///           `gone`. Nobody gone and all ready: cut.
 ///
-/// A rank may give up in any phase but `go`, and that round always completes by itself: it follows
+/// A rank may give up in any phase but `go`, and that round needs nobody's decision: it follows
 /// `arrive`, which all have joined, and whoever is not waiting there has joined `go` already (so
-/// also a rank that is deaf inside a blocking collective). So no rank waits much longer than its
-/// patience, and no rank cuts unless all do (I9).
+/// also a rank that is deaf inside a blocking collective). It takes as long as MPI takes to
+/// progress a reduction that all have joined: on some networks until a rank that gave up and
+/// computes calls MPI again. So no rank waits much longer than its patience, and none cuts unless
+/// all do (I9).
 class Agreement {
  public:
   enum class Verdict { none, cut, refused };
@@ -74,6 +74,12 @@ class Agreement {
   bool must_wait() const;
   /// Whether poll() has nothing to do away from safe points.
   bool idle() const { return phase_ == Phase::wish && !joined_ && !leaving_; }
+
+  /// The safe point of a cut that is settled and that this rank has yet to reach.
+  std::optional<std::uint64_t> awaited() const {
+    if (phase_ != Phase::arrive || joined_) return std::nullopt;
+    return target_;
+  }
 
   /// The program has left the safe point.
   void depart();

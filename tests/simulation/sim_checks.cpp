@@ -153,7 +153,6 @@ Problem check_liveness(const Scenario& scenario, const World& world, const Ranks
     for (const auto& attempt : rank->attempts) {
       if (!attempt.cut && !attempt.someone_was_leaving) return "refused in a well-behaved program";
     }
-    if (rank->absences > 0) return "a rank was called absent in a well-behaved program";
   }
   const auto& interval = scenario.settings.interval;
   for (std::uint64_t index = 1; index <= static_cast<std::uint64_t>(program.safe_points); ++index) {

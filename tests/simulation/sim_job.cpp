@@ -52,7 +52,6 @@ void summarise(const Ranks& ranks, Outcome& outcome) {
   for (const auto& rank : ranks) {
     outcome.digests.push_back(rank->digest);
     outcome.waits += rank->waits;
-    outcome.absences += rank->absences;
     outcome.longest_wait = std::max(outcome.longest_wait, rank->longest_wait);
     for (const auto& cut : rank->cuts) outcome.late_messages += cut.recorded.size();
   }

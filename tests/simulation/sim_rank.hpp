@@ -92,7 +92,6 @@ class SimRank : public protocol::Participant {
   bool ready() override;
   std::uint64_t collective_fingerprint() override;
   std::uint64_t program_fingerprint() override { return 42; }
-  void report_absence(std::uint64_t) override { ++absences; }
 
   // ---- For the checks.
   std::vector<CutRecord> cuts;
@@ -103,7 +102,6 @@ class SimRank : public protocol::Participant {
   double longest_wait = 0;  ///< at a safe point, until a verdict or the end of the patience
   int waits = 0;
   int waits_without_reason = 0;  ///< nobody had wished for a checkpoint
-  int absences = 0;
   std::uint64_t safe_point_index = 0;
   std::string doing = "nothing";
 
@@ -142,6 +140,7 @@ class SimRank : public protocol::Participant {
   bool due_here() const;
   void note_refusal(bool pinned);
   void note_verdict(Agreement::Verdict verdict);
+  Agreement::Verdict poll_here(bool pinned);
   void schedule_next(double seconds);
 
   World& world_;

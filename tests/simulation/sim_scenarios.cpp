@@ -163,7 +163,6 @@ std::optional<std::string> run_seed(Family family, std::uint64_t seed, Totals& t
   totals.refused += run.refused;
   totals.retries += run.retries;
   totals.aborted += run.aborted;
-  totals.absences += run.absences;
   totals.waits += run.waits;
   totals.late_messages += run.late_messages;
   totals.messages += run.messages;

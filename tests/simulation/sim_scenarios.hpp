@@ -32,7 +32,6 @@ struct Totals {
   int refused = 0;
   int retries = 0;
   int aborted = 0;
-  int absences = 0;
   int waits = 0;
   std::size_t late_messages = 0;
   std::size_t messages = 0;

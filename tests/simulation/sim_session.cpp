@@ -73,7 +73,7 @@ Task SimRank::pass_safe_point(bool pinned) {
   if (!pin && world_.settings.interval.kind != Kind::seconds && agreement_.idle()) co_return;
 
   agreement_.arrive(world_.defect == Defect::index_forgotten ? 1 : safe_point_index, pin);
-  Verdict verdict = agreement_.poll();
+  Verdict verdict = poll_here(pinned);
   const bool passes = world_.defect == Defect::cut_not_awaited;
   if (verdict == Verdict::none && agreement_.must_wait() && !passes) {
     const double begin = kernel_.now();
@@ -84,15 +84,22 @@ Task SimRank::pass_safe_point(bool pinned) {
       if (world_.defect != Defect::waiting_without_pull) {
         channels.pull(channels.colour(), world_.settings.store_limit);
       }
-      verdict = agreement_.poll();
+      verdict = poll_here(pinned);
     } while (verdict == Verdict::none && agreement_.must_wait());
     longest_wait = std::max(longest_wait, kernel_.now() - begin);
   }
-  note_verdict(verdict);
   bool committed = false;
   if (verdict == Verdict::cut) co_await take_epoch(committed);
-  if (verdict == Verdict::refused) note_refusal(pinned);
   agreement_.depart();
+}
+
+/// Notes a refusal; the rank may have to go on waiting for another attempt.
+Verdict SimRank::poll_here(bool pinned) {
+  const Verdict verdict = agreement_.poll();
+  note_verdict(verdict);
+  if (verdict != Verdict::refused) return verdict;
+  note_refusal(pinned);
+  return Verdict::none;
 }
 
 void SimRank::note_refusal(bool pinned) {

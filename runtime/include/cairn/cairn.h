@@ -5,7 +5,8 @@
  *     MPI_Finalize). At most one exists at a time.
  *  2. Names are copied; protected memory is not: it must stay valid until cairn_close.
  *  3. No pointer may be null unless it says so.
- *  4. Functions that can fail return 0 or a cairn_code; cairn_last_error() then has one line.
+ *  4. Functions that can fail return 0 or a cairn_code; cairn_last_error() then has one line. A
+ * name or shape that is not valid is the program's own mistake: it ends the program with one line.
  *  5. Call them from the thread that calls MPI. What is collective, and in which order to call,
  *     is as in <cairn/session.hpp>.
  */

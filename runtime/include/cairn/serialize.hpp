@@ -11,6 +11,8 @@
 
 namespace cairn {
 
+// A restart may load an object twice, when the newest checkpoint turns out to be damaged: a load
+// function of the program's own must replace the content, as those of Boost do, not add to it.
 template <class T>
 void Session::serialize(std::string_view name, T& object) {
   namespace bio = boost::iostreams;

@@ -3,6 +3,7 @@
 
 #include <mpi.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -69,6 +70,11 @@ class __attribute__((visibility("default"))) Session {
   void protect(std::string_view name, T* data, std::size_t count, GlobalShape shape = {}) {
     protect_fixed(name, element_type_of<T>(), sizeof(T), data, count, std::move(shape));
   }
+  /// The elements of a std::array, one after another.
+  template <class T, std::size_t N>
+  void protect(std::string_view name, std::array<T, N>& values) {
+    protect_fixed(name, element_type_of<T>(), sizeof(T), values.data(), N, {});
+  }
   /// Contiguous memory. A restart requires the same count on each rank.
   template <class T>
   void protect(std::string_view name, std::span<T> data, GlobalShape shape = {}) {
@@ -99,8 +105,9 @@ class __attribute__((visibility("default"))) Session {
 
   /// Restores everything protected from the checkpoint that Options::restart chooses, and the
   /// messages that were in flight. Collective; call once, after everything is protected and the
-  /// program's long-lived communicators exist, when none of its messages is in flight.
-  /// Returns the epoch, or 0 for a fresh start (nothing is changed then).
+  /// program's long-lived communicators exist, when none of its messages is in flight. A later
+  /// session of the same process in the same directory continues from the earlier one's
+  /// checkpoints. Returns the epoch, or 0 for a fresh start (nothing is changed then).
   std::uint64_t restart();
 
   /// Says that the protected state is complete and the program could be started again from here:

@@ -248,5 +248,76 @@ TEST(Session, GivesUpWaitingForARankThatDoesNotCome) {
   EXPECT_EQ(session.checkpoint().code(), Code::ok);
 }
 
+TEST(Session, OverlappingPartsAreRefused) {
+  if (world_size() == 1) GTEST_SKIP() << "needs two ranks that write the same element";
+  const Directory directory;
+  Options options = options_in(directory);
+  options.log_level = "off";
+  Session session{MPI_COMM_WORLD, options};
+  std::vector<double> field(4);
+  const auto all = 4 * static_cast<std::uint64_t>(world_size());
+  session.protect("field", field, {{all}, {0}, {4}});  // a beginner's mistake: every offset 0
+  session.restart();
+  const Status status = session.checkpoint();
+  EXPECT_EQ(status.code(), Code::invalid_argument);
+  EXPECT_NE(status.message().find("overlap"), std::string::npos);
+}
+
+TEST(Session, ALateRankDoesNotEndAllCheckpoints) {
+  if (world_size() == 1) GTEST_SKIP() << "needs a rank that waits for another";
+  const Directory directory;
+  Options options = options_in(directory);
+  options.log_level = "off";
+  options.interval = Interval::every_safe_points(1);
+  options.keep = 100;
+  options.patience_seconds = 0.5;
+  Session session{MPI_COMM_WORLD, options};
+  session.restart();
+  int committed = 0;
+  for (int step = 1; step <= 12; ++step) {
+    if (step == 2 && world_rank() == 1) {
+      const double begin = MPI_Wtime();
+      while (MPI_Wtime() - begin < 1.2) {  // computing
+      }
+    }
+    committed += session.safe_point() ? 1 : 0;
+  }
+  EXPECT_GE(committed, 4);
+}
+
+TEST(Session, StepsLongerThanThePatienceAreCheckpointed) {
+  const Directory directory;
+  Options options = options_in(directory);
+  options.log_level = "off";
+  options.interval = Interval::every_seconds(0.05);
+  options.patience_seconds = 0.1;
+  Session session{MPI_COMM_WORLD, options};
+  session.restart();
+  const int next = (world_rank() + 1) % world_size();
+  const int previous = (world_rank() + world_size() - 1) % world_size();
+  int committed = 0;
+  for (int step = 0; step < 10; ++step) {
+    const double begin = MPI_Wtime();
+    for (int done = 0; done == 0;) {  // a long step that exchanges data all the time
+      int value = step;
+      MPI_Sendrecv_replace(&value, 1, MPI_INT, next, 0, previous, 0, MPI_COMM_WORLD,
+                           MPI_STATUS_IGNORE);
+      done = MPI_Wtime() - begin > 0.3 ? 1 : 0;
+      MPI_Bcast(&done, 1, MPI_INT, 0, MPI_COMM_WORLD);
+    }
+    committed += session.safe_point() ? 1 : 0;
+  }
+  EXPECT_GE(committed, 1);
+}
+
+TEST(Session, GoesOnAfterEpochsThatItDidNotRestartFrom) {
+  const Directory directory;
+  for (std::uint64_t epoch = 1; epoch <= 2; ++epoch) {
+    Session session{MPI_COMM_WORLD, options_in(directory)};
+    EXPECT_TRUE(session.checkpoint().ok());
+    EXPECT_EQ(session.epoch(), epoch);
+  }
+}
+
 }  // namespace
 }  // namespace cairn

@@ -56,5 +56,14 @@ TEST(Inside, NoticesOverflow) {
   EXPECT_FALSE(inside(global, std::vector<std::uint64_t>{5}, std::vector<std::uint64_t>{1}));
 }
 
+TEST(Geometry, FindsBoxesThatOverlap) {
+  const std::vector<Box> grid = {
+      {{0, 0}, {2, 2}}, {{0, 2}, {2, 2}}, {{2, 0}, {2, 2}}, {{2, 2}, {2, 2}}, {{1, 1}, {0, 2}}};
+  EXPECT_FALSE(find_overlap(grid).has_value());
+  std::vector<Box> bad = grid;
+  bad.push_back({{3, 3}, {1, 1}});
+  EXPECT_EQ(find_overlap(bad), std::make_pair(std::size_t{3}, std::size_t{5}));
+}
+
 }  // namespace
 }  // namespace cairn::io
