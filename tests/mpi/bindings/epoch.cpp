@@ -5,18 +5,6 @@
 
 namespace cairn::mpi {
 
-int world_rank() {
-  int rank = 0;
-  PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
-  return rank;
-}
-
-int world_size() {
-  int size = 0;
-  PMPI_Comm_size(MPI_COMM_WORLD, &size);
-  return size;
-}
-
 void drain_everything() {
   static std::uint64_t epoch = 0;
   MPI_Comm control = MPI_COMM_NULL;

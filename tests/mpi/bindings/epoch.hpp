@@ -2,11 +2,9 @@
 #pragma once
 
 #include "mpi_bindings/channel_layer.hpp"
+#include "tests/support/world.hpp"
 
 namespace cairn::mpi {
-
-int world_rank();
-int world_size();
 
 /// Collective over MPI_COMM_WORLD.
 void drain_everything();

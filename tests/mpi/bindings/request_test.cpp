@@ -203,6 +203,21 @@ TEST(Requests, SendsOfAllModesAreCounted) {
   EXPECT_EQ(layer->requests().size(), 0u);
 }
 
+TEST(Requests, OutliveTheirCommunicator) {
+  MPI_Comm twin = MPI_COMM_NULL;
+  MPI_Comm_dup(MPI_COMM_WORLD, &twin);
+  int got = -1;
+  int sent = world_rank();
+  MPI_Request requests[2];
+  MPI_Irecv(&got, 1, MPI_INT, peer(), 4, twin, &requests[0]);
+  MPI_Isend(&sent, 1, MPI_INT, peer(), 4, twin, &requests[1]);
+  MPI_Comm_free(&twin);
+  MPI_Waitall(2, requests, MPI_STATUSES_IGNORE);
+  EXPECT_EQ(got, peer());
+  EXPECT_EQ(layer->requests().size(), 0u);
+  EXPECT_EQ(layer->communicators().size(), 2u);
+}
+
 TEST(Requests, GetStatusOfADelivery) {
   int value = world_rank();
   MPI_Send(&value, 1, MPI_INT, peer(), 21, MPI_COMM_WORLD);

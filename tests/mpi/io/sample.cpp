@@ -10,18 +10,6 @@
 
 namespace cairn::io {
 
-int world_rank() {
-  int rank = 0;
-  PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
-  return rank;
-}
-
-int world_size() {
-  int size = 0;
-  PMPI_Comm_size(MPI_COMM_WORLD, &size);
-  return size;
-}
-
 SharedDirectory::SharedDirectory() {
   char name[] = "/tmp/cairn-io-test-XXXXXX";
   if (world_rank() == 0 && ::mkdtemp(name) == nullptr) throw std::runtime_error("mkdtemp failed");

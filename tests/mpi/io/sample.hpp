@@ -12,11 +12,9 @@
 #include "io/records.hpp"
 #include "io/state_writer.hpp"
 #include "io/store.hpp"
+#include "tests/support/world.hpp"
 
 namespace cairn::io {
-
-int world_rank();
-int world_size();
 
 /// A directory that all ranks share; rank 0 makes it and removes it. Collective.
 class SharedDirectory {

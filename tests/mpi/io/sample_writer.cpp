@@ -4,6 +4,8 @@
 #include "sample.hpp"
 
 int main(int argc, char** argv) {
+  using cairn::world_rank;
+  using cairn::world_size;
   using namespace cairn::io;
   MPI_Init(&argc, &argv);
   int failed = argc != 2;

@@ -4,6 +4,7 @@
 #include <boost/serialization/map.hpp>
 #include <boost/serialization/string.hpp>
 #include <boost/serialization/vector.hpp>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -12,21 +13,11 @@
 
 #include "io/store.hpp"
 #include "io/verify.hpp"
+#include "mpi_bindings/channel_layer.hpp"
+#include "tests/support/world.hpp"
 
 namespace cairn {
 namespace {
-
-int world_rank() {
-  int rank = 0;
-  PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
-  return rank;
-}
-
-int world_size() {
-  int size = 0;
-  PMPI_Comm_size(MPI_COMM_WORLD, &size);
-  return size;
-}
 
 /// A checkpoint directory of the test's own, the same on every rank.
 class Directory {
@@ -317,6 +308,37 @@ TEST(Session, GoesOnAfterEpochsThatItDidNotRestartFrom) {
     EXPECT_TRUE(session.checkpoint().ok());
     EXPECT_EQ(session.epoch(), epoch);
   }
+}
+
+TEST(Session, SettingsOfRank0CountForAll) {
+  const Directory directory;
+  if (world_rank() == 0) setenv("CAIRN_DIR", directory.path().c_str(), 1);
+  Options options = options_in(directory);
+  options.directory = "not-this-one";
+  Session session{MPI_COMM_WORLD, options};
+  unsetenv("CAIRN_DIR");
+  EXPECT_TRUE(session.checkpoint().ok());
+  EXPECT_TRUE(std::filesystem::exists(directory.path() / "epoch-00000001"));
+  EXPECT_FALSE(std::filesystem::exists("not-this-one"));
+}
+
+// Last: this process takes no checkpoint afterwards.
+TEST(Session, MessagesSentPastCairnAbortTheEpoch) {
+  const Directory directory;
+  Options options = options_in(directory);
+  options.log_level = "off";
+  options.patience_seconds = 1;
+  Session session{MPI_COMM_WORLD, options};
+  int value = 7;
+  // As Fortran does, when the present colour is that of MPI's own communicator.
+  const MPI_Comm comm = mpi::layer->coloured(*mpi::layer->find(MPI_COMM_WORLD));
+  PMPI_Send(&value, 1, MPI_INT, world_rank(), 3, comm);
+  EXPECT_EQ(session.checkpoint().code(), Code::unsupported);
+  EXPECT_EQ(session.checkpoint().code(), Code::busy);
+  EXPECT_EQ(session.epoch(), 0u);
+  value = 0;
+  MPI_Recv(&value, 1, MPI_INT, world_rank(), 3, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+  EXPECT_EQ(value, 7);  // the program goes on
 }
 
 }  // namespace
