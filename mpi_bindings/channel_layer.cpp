@@ -2,30 +2,49 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <span>
 
 #include "base/checksum.hpp"
-#include "mpi_bindings/packed_bytes.hpp"
+#include "mpi_bindings/native.hpp"
+#include "mpi_bindings/twin.hpp"
 
 namespace cairn::mpi {
 
 ChannelLayer* layer = nullptr;
-const char* layer_missing_because = "";
+void (*layer_started)(ChannelLayer&) = nullptr;
 
 namespace {
 
 constexpr std::uint64_t world_id = 1;
 constexpr std::uint64_t self_id = 2;
 
-/// A communicator with the same ranks, and none of the attributes, topology and hints of
-/// `original`.
-MPI_Comm make_twin(MPI_Comm original) {
-  MPI_Group group = MPI_GROUP_NULL;
-  MPI_Comm twin = MPI_COMM_NULL;
-  PMPI_Comm_group(original, &group);
-  PMPI_Comm_create(original, group, &twin);
-  PMPI_Group_free(&group);
-  return twin;
+int rank_in_world() {
+  int rank = 0;
+  PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  return rank;
+}
+
+std::unique_ptr<Communicator> named(std::uint64_t id, std::string label) {
+  auto made = std::make_unique<Communicator>();
+  made->id = id;
+  made->label = std::move(label);
+  return made;
+}
+
+std::uint64_t hash_members(MPI_Comm handle) {
+  const std::vector<int> members = world_ranks(handle);
+  return checksum(std::as_bytes(std::span{members}));
+}
+
+/// Tells apart groups that one call makes.
+std::string label_of(MPI_Comm handle, const Communicator& parent, std::uint64_t child) {
+  const std::vector<int> members = world_ranks(handle);
+  std::string label = fmt::format("{}.{}", parent.label, child);
+  if (members.size() != static_cast<std::size_t>(parent.size)) {
+    label += fmt::format("@{}", members.front());
+  }
+  return label;
 }
 
 }  // namespace
@@ -40,31 +59,45 @@ std::string describe(const Call& call) {
   return fmt::format("{} (peer {}, tag {}, {})", call.name, peer, tag, where);
 }
 
-ChannelLayer::ChannelLayer() {
-  manage(MPI_COMM_WORLD, world_id, "world");
-  manage(MPI_COMM_SELF, self_id, "self");
-  PMPI_Comm_dup(MPI_COMM_SELF, &self_);
-  PMPI_Comm_set_errhandler(self_, MPI_ERRORS_RETURN);
+ChannelLayer::ChannelLayer(bool threaded)
+    : window_(wire_, by_id_, rank_in_world()), guarded_(threaded), threaded_(threaded) {
+  manage(MPI_COMM_WORLD, make_twin(MPI_COMM_WORLD), named(world_id, "world"));
+  manage(MPI_COMM_SELF, make_twin(MPI_COMM_SELF), named(self_id, "self"));
+  bridge_ = make_twin(MPI_COMM_WORLD);
+  forward_errors(bridge_, MPI_COMM_WORLD);
 }
 
 ChannelLayer::~ChannelLayer() {
-  for (auto& send : self_sends_) PMPI_Wait(&send.request, MPI_STATUS_IGNORE);
-  PMPI_Comm_free(&self_);
+  free_zombies();
+  native.Comm_free(&bridge_);
   // Freeing is collective: only what every rank has for sure is freed, MPI_Finalize does the rest.
-  for (const std::uint64_t id : {world_id, self_id}) PMPI_Comm_free(&by_id_.at(id)->colours[1]);
+  for (const std::uint64_t id : {world_id, self_id}) {
+    native.Comm_free(&by_id_.at(id)->colours[1]);
+  }
 }
 
-void ChannelLayer::manage(MPI_Comm handle, std::uint64_t id, std::string label) {
-  auto made = std::make_unique<Communicator>();
-  made->colours[0] = handle;
-  made->colours[1] = make_twin(handle);
-  made->id = id;
-  made->label = std::move(label);
-  PMPI_Comm_rank(handle, &made->rank);
-  PMPI_Comm_size(handle, &made->size);
-  by_handle_[handle_key(handle)] = made.get();
-  by_id_[id] = std::move(made);
+void ChannelLayer::set_stress() {
+  stress_ = true;
+  guarded_ = true;
 }
+
+void ChannelLayer::poll() {
+  if (progress_.empty() || polling_) return;
+  polling_ = true;
+  reap_freed();
+  for (Progress* progress : progress_) progress->poll();
+  polling_ = false;
+}
+
+void ChannelLayer::finalize() {
+  while (!progress_.empty()) {
+    Progress* last = progress_.back();
+    last->finalize();
+    remove_progress(last);
+  }
+}
+
+// ---- Communicators
 
 Communicator* ChannelLayer::find_slowly(MPI_Comm handle) {
   Communicator** found = by_handle_.find(handle_key(handle));
@@ -74,87 +107,328 @@ Communicator* ChannelLayer::find_slowly(MPI_Comm handle) {
   return *found;
 }
 
+void ChannelLayer::manage(MPI_Comm handle, MPI_Comm twin, std::unique_ptr<Communicator> made) {
+  made->colours[0] = handle;
+  made->colours[1] = twin;
+  PMPI_Comm_rank(handle, &made->rank);
+  PMPI_Comm_size(handle, &made->size);
+  int inter = 0;
+  PMPI_Comm_test_inter(handle, &inter);
+  made->inter = inter != 0;
+  made->remote_size = made->size;
+  if (made->inter) PMPI_Comm_remote_size(handle, &made->remote_size);
+  forward_errors(twin, handle);
+  by_handle_[handle_key(handle)] = made.get();
+  const std::uint64_t id = made->id;
+  by_id_[id] = std::move(made);
+  if (window_.open()) window_.communicator_made();
+}
+
 void ChannelLayer::adopt(MPI_Comm handle, Communicator& parent) {
   // Creating a communicator is collective over its parent, so all members count alike. Groups
   // that one call makes are told apart by their members, and so is a group that has other members
   // in a restarted run (ranks that share a node, say).
   const std::uint32_t child = ++parent.children;
   if (handle == MPI_COMM_NULL) return;
-  const std::vector<int> members = world_ranks(handle);
-  std::string label = fmt::format("{}.{}", parent.label, child);
-  if (members.size() != static_cast<std::size_t>(parent.size)) {
-    label += fmt::format("@{}", members.front());
-  }
-  const std::uint64_t group = checksum(std::as_bytes(std::span{members}));
-  manage(handle, mix(mix(parent.id, child), group), std::move(label));
+  const std::uint64_t id = mix(mix(parent.id, child), hash_members(handle));
+  manage(handle, make_twin(handle), named(id, label_of(handle, parent, child)));
 }
 
-void ChannelLayer::release(Communicator& communicator) {
-  PMPI_Comm_free(&communicator.colours[1]);
-  for (const auto& message : communicator.store) stored_bytes_ -= message.bytes.size();
+void ChannelLayer::adopt_group(MPI_Comm handle, MPI_Comm twin, Communicator& parent, int tag) {
+  const std::uint64_t group = mix(hash_members(handle), static_cast<std::uint64_t>(tag));
+  const std::uint32_t child = ++parent.groups[group];
+  const std::uint64_t id = mix(mix(parent.id, child), ~group);
+  manage(handle, twin, named(id, label_of(handle, parent, child) + "g"));
+}
+
+void ChannelLayer::adopt_intercommunicator(MPI_Comm handle, Communicator& local) {
+  const std::uint32_t child = ++local.children;
+  const std::vector<int> members = world_ranks(handle);
+  if (std::any_of(members.begin(), members.end(), [](int member) { return member < 0; })) {
+    refuse_for_good("MPI_Intercomm_create");  // with ranks of another job
+    return;
+  }
+  // Each side knows its own past; the sum is the same on both.
+  const std::uint64_t own = mix(local.id, child);
+  std::uint64_t other = 0;
+  const std::uint64_t root_own = local.rank == 0 ? own : 0;
+  native.Allreduce(&root_own, &other, 1, MPI_UINT64_T, MPI_SUM, handle);
+  const std::uint64_t id = mix(own + other, hash_members(handle));
+  manage(handle, make_twin(handle), named(id, label_of(handle, local, child)));
+}
+
+std::unique_ptr<Communicator> ChannelLayer::announce_duplicate(Communicator& parent) {
+  const std::uint32_t child = ++parent.children;
+  const std::uint64_t members = hash_members(parent.colours[0]);
+  return named(mix(mix(parent.id, child), members), label_of(parent.colours[0], parent, child));
+}
+
+void ChannelLayer::adopt_duplicate(MPI_Comm handle, MPI_Comm twin,
+                                   std::unique_ptr<Communicator> made) {
+  manage(handle, twin, std::move(made));
+}
+
+bool ChannelLayer::has_pending(const Communicator& communicator) {
+  bool pending = false;
+  requests_.for_each([&](const Request& request) {
+    pending = pending || (request.communicator == &communicator &&
+                          (request.active() || request.persistent));
+  });
+  messages_.for_each([&](const MatchedMessage& message) {
+    pending = pending || message.communicator == &communicator;
+  });
+  return pending;
+}
+
+int ChannelLayer::release(Communicator& communicator, MPI_Comm* handle, int (*free)(MPI_Comm*)) {
   if (last_ == &communicator) {
     last_handle_ = MPI_COMM_NULL;
     last_ = nullptr;
   }
   by_handle_.erase(handle_key(communicator.colours[0]));
-  const auto owner = by_id_.find(communicator.id);
-  if (requests_.size() > 0) freed_.push_back(std::move(owner->second));
-  by_id_.erase(owner);
+  zombies_.push_back({communicator.id, free});
+  *handle = MPI_COMM_NULL;
+  free_zombies();
+  return MPI_SUCCESS;
 }
 
-int ChannelLayer::deliver(Communicator& communicator, std::list<StoredMessage>::iterator message,
-                          void* buffer, int count, MPI_Datatype type, MPI_Request* request) {
-  reap_self_sends();
-  stored_bytes_ -= message->bytes.size();
-  SelfSend& send = self_sends_.emplace_back();
-  send.bytes = std::move(message->bytes);
-  const PackedBytes packed{send.bytes.size()};
-  // The send comes first: a receive that is posted before it would hide a truncation (B4).
-  PMPI_Isend(send.bytes.data(), packed.count(), packed.type(), 0, 0, self_, &send.request);
-  const int error = PMPI_Irecv(buffer, count, type, 0, 0, self_, request);
-  if (error == MPI_SUCCESS) {
-    RequestRecord record;
-    record.kind = RequestRecord::Kind::delivery;
-    record.peer = message->source;
-    record.tag = message->tag;
-    record.communicator = &communicator;
-    record.call = "MPI_Irecv";
-    requests_.add(*request, record);
+/// Frees in MPI what the program has freed, once nothing of it is pending.
+void ChannelLayer::free_zombies() {
+  std::erase_if(zombies_, [&](const Zombie& zombie) {
+    const auto owner = by_id_.find(zombie.id);
+    Communicator& communicator = *owner->second;
+    if (has_pending(communicator)) return false;
+    native.Comm_free(&communicator.colours[1]);
+    zombie.free(&communicator.colours[0]);
+    communicator.freed = true;
+    for (const auto& message : communicator.store) {
+      window_.adjust_stored_bytes(-static_cast<std::ptrdiff_t>(message.bytes.size()));
+    }
+    communicator.store.clear();
+    bool talked = window_.open();
+    communicator.for_each_channel([&](const Channel& channel) {
+      talked = talked || channel.wire_sent() > 0 || channel.wire_received() > 0;
+    });
+    // The next markers may speak of it, unless there are none to come.
+    if (talked && !progress_.empty()) {
+      freed_.push_back({zombie.id});
+    } else {
+      by_id_.erase(owner);
+    }
+    return true;
+  });
+}
+
+void ChannelLayer::wait_for(MPI_Request request) {
+  int done = 0;
+  while (done == 0) {
+    poll();
+    native.Test(&request, &done, MPI_STATUS_IGNORE);
   }
-  communicator.store.erase(message);
-  return error;
 }
 
-void ChannelLayer::reap_self_sends() {
-  for (auto it = self_sends_.begin(); it != self_sends_.end();) {
+void ChannelLayer::meet(Communicator& communicator, const char* call) {
+  if (!stress_ || polling_) return;
+  const Call outer = current_call_;
+  current_call_ = {call, &communicator, MPI_PROC_NULL, MPI_ANY_TAG};
+  // The twin's collectives are Cairn's own.
+  MPI_Request request = MPI_REQUEST_NULL;
+  native.Ibarrier(communicator.colours[1], &request);
+  wait_for(request);
+  current_call_ = outer;
+}
+
+/// Even; meetings use the odd ones.
+int ChannelLayer::bridge_tag(const Communicator& parent, int tag) {
+  return static_cast<int>(mix(parent.id, static_cast<std::uint64_t>(tag)) & 0x7ffeU);
+}
+
+void ChannelLayer::meet_leaders(int world_rank, int tag) {
+  if (!stress_) return;
+  MPI_Request requests[2];
+  native.Irecv(nullptr, 0, MPI_BYTE, world_rank, tag | 1, bridge_, &requests[0]);
+  native.Isend(nullptr, 0, MPI_BYTE, world_rank, tag | 1, bridge_, &requests[1]);
+  for (const MPI_Request request : requests) wait_for(request);
+}
+
+void ChannelLayer::meet_group(MPI_Group group, int tag) {
+  if (!stress_) return;
+  int own = 0;
+  PMPI_Comm_rank(bridge_, &own);
+  const std::vector<int> members = world_ranks(group);
+  if (std::find(members.begin(), members.end(), own) == members.end()) return;
+  if (own != members.front()) {
+    meet_leaders(members.front(), tag);
+    return;
+  }
+  std::vector<MPI_Request> arrivals;
+  for (const int member : std::span{members}.subspan(1)) {
+    native.Irecv(nullptr, 0, MPI_BYTE, member, tag | 1, bridge_, &arrivals.emplace_back());
+  }
+  for (const MPI_Request arrival : arrivals) wait_for(arrival);
+  for (const int member : std::span{members}.subspan(1)) {
+    MPI_Request send = MPI_REQUEST_NULL;
+    native.Isend(nullptr, 0, MPI_BYTE, member, tag | 1, bridge_, &send);
+    wait_for(send);
+  }
+}
+
+// ---- Requests
+
+Request& ChannelLayer::new_request(Request::Kind kind, const char* call,
+                                   Communicator& communicator, int peer, int tag) {
+  Request& request = requests_.take();
+  request.state = Receive::State::in_mpi;
+  request.colour = static_cast<std::uint8_t>(window_.colour());
+  request.counted = false;
+  request.peer = peer;
+  request.tag = tag;
+  request.communicator = &communicator;
+  request.kind = kind;
+  request.persistent = false;
+  request.cancelled = false;
+  request.freed = false;
+  request.delivered = false;
+  request.call = call;
+  return request;
+}
+
+namespace {
+
+/// Whether MPI will refuse it.
+bool is_wrong(const Request& receive) {
+  if (receive.count < 0 || receive.type == MPI_DATATYPE_NULL) return true;
+  if (receive.tag < 0 && receive.tag != MPI_ANY_TAG) return true;
+  if (receive.peer == MPI_ANY_SOURCE) return false;
+  return receive.peer < 0 || receive.peer >= receive.communicator->remote_size;
+}
+
+}  // namespace
+
+int ChannelLayer::post(Request& receive) {
+  receive.stamp = ++stamps_;
+  receive.counted = false;
+  receive.cancelled = false;
+  receive.delivered = false;
+  Communicator& communicator = *receive.communicator;
+  if ((!window_.open() && communicator.store.empty()) || is_wrong(receive)) [[likely]] {
+    wire_.post(receive, window_.colour());
+    return wire_.post_error();
+  }
+  window_.post(receive);
+  return receive.state == Receive::State::in_mpi && !receive.delivered ? wire_.post_error()
+                                                                       : MPI_SUCCESS;
+}
+
+void ChannelLayer::announce_in_window(Communicator& communicator, int destination) {
+  if (destination < 0 || destination >= communicator.remote_size) return;
+  const int world_rank = communicator.channel(destination).world_rank;
+  if (!window_.unannounced(world_rank)) return;
+  for (Progress* progress : progress_) progress->first_send(world_rank);
+}
+
+void ChannelLayer::add_blocking(Request& receive) {
+  receive.next_blocking = blocking_;
+  blocking_ = &receive;
+}
+
+void ChannelLayer::remove_blocking(Request& receive) {
+  for (Request** link = &blocking_; *link != nullptr; link = &(*link)->next_blocking) {
+    if (*link != &receive) continue;
+    *link = receive.next_blocking;
+    return;
+  }
+}
+
+void ChannelLayer::forget(Request& request) {
+  if (request.own_type) [[unlikely]] {
+    native.Type_free(&request.type);
+    request.own_type = false;
+  }
+  if (request.persistent) [[unlikely]] {
+    for (MPI_Request& twin : request.twins) {
+      if (twin != MPI_REQUEST_NULL) native.Request_free(&twin);
+    }
+  }
+  requests_.put(request);
+  if (!zombies_.empty()) [[unlikely]]
+    free_zombies();
+}
+
+void ChannelLayer::complete_later(Request& receive) {
+  receive.freed = true;
+  ++to_complete_;
+}
+
+void ChannelLayer::reap_freed() {
+  if (to_complete_ == 0) return;
+  requests_.for_each([&](Request& request) {
+    if (!request.freed) return;
+    wire_.advance(request);
+    if (request.state != Receive::State::in_mpi) return;
     int done = 0;
-    PMPI_Test(&it->request, &done, MPI_STATUS_IGNORE);
-    it = done != 0 ? self_sends_.erase(it) : std::next(it);
-  }
+    MPI_Status status;
+    native.Test(&request.real, &done, &status);
+    if (done == 0) return;
+    const int source = request.delivered ? request.envelope.source : status.MPI_SOURCE;
+    if (source >= 0) window_.received(request, source);
+    --to_complete_;
+    forget(request);
+  });
 }
+
+std::size_t ChannelLayer::pending_requests() {
+  std::size_t pending = 0;
+  requests_.for_each([&](const Request& request) { pending += request.active() ? 1 : 0; });
+  messages_.for_each([&](const MatchedMessage&) { ++pending; });
+  return pending;
+}
+
+// ---- Refusals
 
 void ChannelLayer::refuse_for_good(const char* call) {
   if (uncovered_call_ == nullptr) uncovered_call_ = call;
 }
 
-void ChannelLayer::count_open(const char* what, int change) { open_[what] += change; }
+void ChannelLayer::opened(std::uint64_t handle, const char* what, Communicator& communicator) {
+  open_[handle] = {what, communicator.id};
+}
+
+void ChannelLayer::closed(std::uint64_t handle) { open_.erase(handle); }
+
+Communicator* ChannelLayer::opened_on(std::uint64_t handle) {
+  const auto open = open_.find(handle);
+  if (open == open_.end()) return nullptr;
+  const auto found = by_id_.find(open->second.communicator);
+  return found == by_id_.end() || found->second->freed ? nullptr : found->second.get();
+}
 
 std::optional<std::string> ChannelLayer::refusal() {
   if (uncovered_call_ != nullptr) {
-    return fmt::format("the program has called {}, which Cairn does not cover yet",
+    return fmt::format("the program has called {}, after which no checkpoint can be taken",
                        uncovered_call_);
   }
-  for (const auto& [what, count] : open_) {
-    if (count > 0) return fmt::format("an {} of the program is open", what);
+  if (!open_.empty()) {
+    return fmt::format("an {} of the program is open", open_.begin()->second.what);
   }
-  if (const RequestRecord* pending = requests_.any()) {
-    const Call call{pending->call, pending->communicator, pending->peer, pending->tag};
-    return fmt::format(
+  if (depth_ > 0) return "another thread of the program is in an MPI call";
+  std::optional<std::string> why;
+  requests_.for_each([&](const Request& pending) {
+    if (why || !pending.active()) return;
+    const Call call{pending.call, pending.communicator, pending.peer, pending.tag};
+    why = fmt::format(
         "the request of {} is pending and would be lost by a restart; complete it before the safe "
         "point",
         describe(call));
-  }
-  return std::nullopt;
+  });
+  messages_.for_each([&](const MatchedMessage& message) {
+    if (why) return;
+    why = fmt::format(
+        "a message that MPI_Mprobe has matched (source {}, tag {}, communicator {}) is pending and "
+        "would be lost by a restart; receive it before the safe point",
+        message.envelope.source, message.envelope.tag, message.communicator->label);
+  });
+  return why;
 }
 
 }  // namespace cairn::mpi

@@ -1,4 +1,4 @@
-// The two-colour channel layer: which communicators exist, what is in flight on them, and the
+// The two-colour channel layer: which communicators and requests exist, what is in flight, and the
 // operations that a checkpoint protocol needs. DESIGN.md section 3 and PROTOCOL.md give the rules.
 #pragma once
 
@@ -6,15 +6,19 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <list>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "mpi_bindings/communicator.hpp"
-#include "mpi_bindings/request_table.hpp"
+#include "mpi_bindings/handle_key.hpp"
+#include "mpi_bindings/mpi_wire.hpp"
+#include "mpi_bindings/request.hpp"
+#include "mpi_bindings/window.hpp"
 
 namespace cairn::mpi {
 
@@ -22,10 +26,15 @@ namespace cairn::mpi {
 class Progress {
  public:
   virtual ~Progress() = default;
-  /// Called again and again while the program is blocked in a polled MPI call.
+  /// Called again and again while the program is blocked in a polled MPI call, and now and then in
+  /// others.
   virtual void poll() = 0;
   /// Called at the start of MPI_Finalize, on every rank.
   virtual void finalize() = 0;
+  /// The program has made an MPI call. Only with ChannelLayer::stress().
+  virtual void called() {}
+  /// A message is about to go to a rank that has had no marker in this window.
+  virtual void first_send(int /*world_rank*/) {}
 };
 
 /// A blocking call of the program, for reports.
@@ -38,12 +47,6 @@ struct Call {
 
 /// "MPI_Recv (source 3, tag 7, communicator world.1)"
 std::string describe(const Call& call);
-
-/// Number of messages sent to a peer in the colour interval that a cut has ended.
-struct SentCount {
-  std::uint64_t communicator = 0;
-  std::uint64_t messages = 0;
-};
 
 /// A message of the channel state, with its ends as ranks of MPI_COMM_WORLD.
 struct ChannelMessage {
@@ -63,93 +66,139 @@ struct ChannelCount {
 
 class ChannelLayer {
  public:
-  /// Starts managing MPI_COMM_WORLD and MPI_COMM_SELF. Collective, right after MPI_Init.
-  ChannelLayer();
-  /// Frees everything. Collective, right before PMPI_Finalize.
+  /// Starts managing MPI_COMM_WORLD and MPI_COMM_SELF. Collective, right after MPI_Init. `threaded`:
+  /// several threads of the program call MPI at once; then each wrapper takes lock().
+  explicit ChannelLayer(bool threaded);
+  /// Frees everything. Collective, right before MPI's own Finalize.
   ~ChannelLayer();
   ChannelLayer(const ChannelLayer&) = delete;
   ChannelLayer& operator=(const ChannelLayer&) = delete;
 
   // ---- Per message.
-  /// The record of a handle; nullptr when it is not managed (I6): such calls go straight to PMPI.
+  /// The record of a handle; nullptr when it is not managed (I6): such calls go straight to MPI.
   Communicator* find(MPI_Comm handle) {
-    if (handle == last_handle_) [[likely]]
+    if (handle == last_handle_ && handle != MPI_COMM_NULL) [[likely]]
       return last_;
     return find_slowly(handle);
   }
-  int colour() const { return colour_; }
+  Window& window() { return window_; }
+  int colour() const { return window_.colour(); }
   MPI_Comm coloured(const Communicator& communicator) const {
-    return communicator.colours[colour_];
+    return communicator.colours[window_.colour()];
   }
-  void count_sent(Communicator& communicator, int destination) {
-    Channel& channel = communicator.channel(destination);
-    ++channel.sent;
-    ++channel.wire_sent;
+  /// Before a message is sent.
+  void announce(Communicator& communicator, int destination) {
+    if (window_.open()) [[unlikely]]
+      announce_in_window(communicator, destination);
   }
-  void count_received(Communicator& communicator, int source, int colour) {
-    Channel& channel = communicator.channel(source);
-    ++channel.received;
-    ++(colour == colour_ ? channel.wire_received : channel.old_wire_received);
-  }
-  /// A receive that was served from the store: it has been counted on the wire already (C1).
-  void count_delivered(Communicator& communicator, int source) {
-    ++communicator.channel(source).received;
-  }
-  RequestTable& requests() { return requests_; }
-  void poll() {
-    if (progress_ != nullptr) progress_->poll();
+  Request& new_request(Request::Kind kind, const char* call, Communicator& communicator, int peer,
+                       int tag);
+  /// The program is done with it.
+  void forget(Request& request);
+  /// The program has freed an active receive: Cairn completes it (C5).
+  void complete_later(Request& receive);
+  /// Posts a receive whose envelope and buffer are set; returns MPI's error for wrong arguments.
+  int post(Request& receive);
+  /// Makes a receive known that is not in the pool, while its call blocks.
+  void add_blocking(Request& receive);
+  void remove_blocking(Request& receive);
+  Requests& requests() { return requests_; }
+  Messages& matched() { return messages_; }
+  MpiWire& wire() { return wire_; }
+  /// Lets the runtime work.
+  void poll();
+  /// Whether the runtime is at work: it must not be called again, and its MPI calls are its own.
+  bool& polling() { return polling_; }
+  /// Likewise, now and then: for calls that a program makes in a loop of its own.
+  void poll_sometimes() {
+    if (!progress_.empty() && (stress_ || (++calls_ & 7U) == 0)) poll();
   }
 
-  /// Starts the delivery of a stored message into the program's buffer (B4): `request` completes
-  /// as a receive would, truncation included. The message leaves the store.
-  int deliver(Communicator& communicator, std::list<StoredMessage>::iterator message, void* buffer,
-              int count, MPI_Datatype type, MPI_Request* request);
+  // ---- Threads and stress: what the wrappers ask at entry.
+  bool guarded() const { return guarded_; }
+  bool threaded() const { return threaded_; }
+  std::recursive_mutex& lock() { return lock_; }
+  /// Wrappers that the program has called and that have not returned; > 1 inside Cairn's own calls.
+  int& depth() { return depth_; }
+  /// From now on Progress::called() is called at each MPI call, and blocking collectives are polled
+  /// (B1). At the start of MPI only.
+  void set_stress();
+  bool stress() const { return stress_; }
+  void called() {
+    if (polling_) return;
+    for (Progress* progress : progress_) progress->called();
+  }
+  /// Waits, polling, until all members are about to make a blocking collective call. Does nothing
+  /// unless collectives are polled.
+  void meet(Communicator& communicator, const char* call);
+  /// Likewise, of a group of which only members call; and of two groups' leaders, each of whom gives
+  /// the other's rank in MPI_COMM_WORLD.
+  void meet_group(MPI_Group group, int tag);
+  void meet_leaders(int world_rank, int tag);
+  /// A communicator of all ranks that carries nothing but what Open MPI itself sends, point to point
+  /// and with the program's tag, while it makes communicators: on the program's own communicator
+  /// Cairn would take those messages for the program's. And a tag for that.
+  MPI_Comm bridge() const { return bridge_; }
+  static int bridge_tag(const Communicator& parent, int tag);
 
   // ---- Communicators.
   /// Manages a communicator that the program has just made from `parent`. Collective over it.
   void adopt(MPI_Comm handle, Communicator& parent);
-  /// Forgets a communicator; frees its twin. Collective over it; before PMPI_Comm_free.
-  void release(Communicator& communicator);
+  /// Likewise, of a group whose members alone have called.
+  void adopt_group(MPI_Comm handle, MPI_Comm twin, Communicator& parent, int tag);
+  /// Likewise, an intercommunicator made from `local` on each side.
+  void adopt_intercommunicator(MPI_Comm handle, Communicator& local);
+  /// The same in two steps, for a communicator that is made in the background: takes its number,
+  /// and manages it with a twin that was made in the background, too.
+  std::unique_ptr<Communicator> announce_duplicate(Communicator& parent);
+  void adopt_duplicate(MPI_Comm handle, MPI_Comm twin, std::unique_ptr<Communicator> made);
+  /// The program frees it. Waits until Cairn holds nothing of it, forgets it, and frees it in MPI
+  /// with `free` as soon as no request on it is pending. Collective over it.
+  int release(Communicator& communicator, MPI_Comm* handle, int (*free)(MPI_Comm*));
 
   // ---- What keeps an epoch from being taken.
-  /// The program has made a call that Cairn does not cover: no epoch from here on (I7).
+  /// The program has made a call that Cairn can't cover: no epoch from here on (I7).
   void refuse_for_good(const char* call);
-  /// Files and windows of the program that are open; an epoch is put off while there are any.
-  void count_open(const char* what, int change);
+  /// Files and windows of the program that are open, by handle_key(); an epoch is put off while
+  /// there are any.
+  void opened(std::uint64_t handle, const char* what, Communicator& communicator);
+  void closed(std::uint64_t handle);
+  /// The communicator of an open file or window; nullptr when it is not known.
+  Communicator* opened_on(std::uint64_t handle);
+  bool has_open() const { return !open_.empty(); }
   /// Why no epoch can be taken here and now; nothing when it can. Local.
   std::optional<std::string> refusal();
+  /// Why no epoch can ever be taken any more.
+  const char* uncovered_call() const { return uncovered_call_; }
+  /// Requests and matched messages that the program has yet to complete.
+  std::size_t pending_requests();
 
   // ---- For the protocol.
-  void set_progress(Progress* progress) { progress_ = progress; }
-  Progress* progress() const { return progress_; }
+  /// Called in this order; finalize() in reverse order. Not from within poll().
+  void add_progress(Progress* progress) { progress_.push_back(progress); }
+  void remove_progress(Progress* progress) { std::erase(progress_, progress); }
+  bool has_progress() const { return !progress_.empty(); }
+  /// The program is in MPI_Finalize. Collective.
+  void finalize();
   /// The call that the program is blocked in.
   Call& current_call() { return current_call_; }
   /// Counts the calls in which the program has had to wait, to tell one from the next.
   std::uint64_t& blocked_calls() { return blocked_calls_; }
-  /// Takes every message of `colour` that has arrived off MPI into the store, so that peers in
-  /// rendezvous sends can finish (I5). Stops when the store holds `limit_bytes`.
-  void pull(int colour, std::size_t limit_bytes);
   /// Ends the colour interval: from here on the program talks in the other colour. Returns, per
   /// peer (rank of MPI_COMM_WORLD), what this rank has sent to it in the interval.
-  std::map<int, std::vector<SentCount>> flip();
-  /// A peer's marker: it sent us that many messages in the old colour. False: no such
-  /// communicator here.
-  bool expect(int source_world_rank, const SentCount& count);
-  /// Whether every message that markers have announced is in (M7).
-  bool drained();
+  std::map<int, std::vector<SentCount>> cut();
+  /// Makes what progress is possible in the window; true when it is closed.
+  bool advance();
+  /// Whether the bytes of all stored messages are here.
+  bool all_arrived();
   /// Over all communicators, a number whose sum over all ranks is 0 when all members have made
   /// the same number of collective calls on each (E4).
   std::uint64_t collective_fingerprint();
-  std::size_t stored_bytes() const { return stored_bytes_; }
-  /// Messages that pull() has taken off MPI so far.
-  std::size_t pulled_messages() const { return pulled_messages_; }
 
   // ---- Channel state, saved and restored.
   std::vector<ChannelMessage> messages();
   std::vector<ChannelCount> counts();
-  const std::map<std::uint64_t, std::unique_ptr<Communicator>>& communicators() const {
-    return by_id_;
-  }
+  const Window::Communicators& communicators() const { return by_id_; }
   /// Messages sent less messages received since MPI_Init; summed over all ranks 0 when none is in
   /// flight.
   std::int64_t balance();
@@ -161,50 +210,71 @@ class ChannelLayer {
 
  private:
   Communicator* find_slowly(MPI_Comm handle);
-  void manage(MPI_Comm handle, std::uint64_t id, std::string label);
-  void reap_self_sends();
+  void announce_in_window(Communicator& communicator, int destination);
+  void manage(MPI_Comm handle, MPI_Comm twin, std::unique_ptr<Communicator> made);
+  bool has_pending(const Communicator& communicator);
+  void free_zombies();
+  void wait_for(MPI_Request request);
+  void reap_freed();
 
-  int colour_ = 0;
+  Window::Communicators by_id_;
+  FlatMap<Communicator*> by_handle_;
   MPI_Comm last_handle_ = MPI_COMM_NULL;
   Communicator* last_ = nullptr;
-  FlatMap<Communicator*> by_handle_;
-  std::map<std::uint64_t, std::unique_ptr<Communicator>> by_id_;
-  /// Freed by the program while requests on them were pending (MPI allows it).
-  std::vector<std::unique_ptr<Communicator>> freed_;
-  RequestTable requests_;
-  Progress* progress_ = nullptr;
+  MpiWire wire_;
+  Window window_;
+  Requests requests_;
+  Messages messages_;
+  Request* blocking_ = nullptr;  ///< receives of blocking calls that wait
+  std::uint64_t stamps_ = 0;
+  int to_complete_ = 0;  ///< receives that the program has freed
+  std::vector<Progress*> progress_;
+  bool polling_ = false;
+  bool guarded_ = false;  ///< threaded_ or stress_
+  bool threaded_ = false;
+  bool stress_ = false;
+  unsigned calls_ = 0;
+  int depth_ = 0;
+  std::recursive_mutex lock_;
+  MPI_Comm bridge_ = MPI_COMM_NULL;
   Call current_call_;
   std::uint64_t blocked_calls_ = 0;
-  std::size_t stored_bytes_ = 0;
-  std::size_t pulled_messages_ = 0;
   const char* uncovered_call_ = nullptr;
-  std::map<std::string, int> open_;
-
-  MPI_Comm self_ = MPI_COMM_NULL;  ///< carries deliveries
-  struct SelfSend {
-    std::vector<std::byte> bytes;
-    MPI_Request request = MPI_REQUEST_NULL;
+  struct Open {
+    const char* what;
+    std::uint64_t communicator;
   };
-  std::list<SelfSend> self_sends_;
+  std::map<std::uint64_t, Open> open_;
+  /// Freed by the program while requests on them were pending (MPI allows it).
+  struct Zombie {
+    std::uint64_t id;
+    int (*free)(MPI_Comm*);
+  };
+  std::vector<Zombie> zombies_;
+  /// Freed in MPI, too; kept for the markers of the next two cuts.
+  struct Freed {
+    std::uint64_t id;
+    int cuts = 0;
+  };
+  std::vector<Freed> freed_;
 };
 
-/// The layer, or nullptr outside MPI_Init … MPI_Finalize, inside Cairn's own use of HDF5, and in
-/// programs that it does not manage: then every wrapper is PMPI.
+/// The layer, or nullptr outside MPI_Init … MPI_Finalize: then every wrapper is MPI's function.
 extern ChannelLayer* layer;
 
-/// Why there is no layer although MPI is up; "" when there is one or MPI is not up.
-extern const char* layer_missing_because;
-
-/// While it lives, MPI calls of this process go straight to PMPI (I6).
-class Unmanaged {
+/// While it lives, MPI calls of this thread don't let the runtime work: it is at work itself.
+class WithoutPolling {
  public:
-  Unmanaged() : saved_(layer) { layer = nullptr; }
-  ~Unmanaged() { layer = saved_; }
-  Unmanaged(const Unmanaged&) = delete;
-  Unmanaged& operator=(const Unmanaged&) = delete;
+  WithoutPolling() : saved_(std::exchange(layer->polling(), true)) {}
+  ~WithoutPolling() { layer->polling() = saved_; }
+  WithoutPolling(const WithoutPolling&) = delete;
+  WithoutPolling& operator=(const WithoutPolling&) = delete;
 
  private:
-  ChannelLayer* saved_;
+  bool saved_;
 };
+
+/// What the runtime does when MPI starts, if anything. Set before main().
+extern void (*layer_started)(ChannelLayer& layer);
 
 }  // namespace cairn::mpi

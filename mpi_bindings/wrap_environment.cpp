@@ -7,37 +7,36 @@ using namespace cairn::mpi;
 
 namespace {
 
-void start(int thread_level) {
+void start() {
   int rank = 0;
+  int thread_level = MPI_THREAD_SINGLE;
   PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  PMPI_Query_thread(&thread_level);
   cairn::log::set_rank(rank);
   cairn::set_crash_point_rank(rank);
-  if (thread_level == MPI_THREAD_MULTIPLE) {
-    layer_missing_because = "MPI_THREAD_MULTIPLE is not covered yet; ask for MPI_THREAD_SERIALIZED";
-    return;
-  }
-  layer = new ChannelLayer;
+  layer = new ChannelLayer{thread_level == MPI_THREAD_MULTIPLE};
+  if (layer_started != nullptr) layer_started(*layer);
 }
 
 }  // namespace
 
-CAIRN_WRAPPER MPI_Init(int* argc, char*** argv) {
-  const int error = PMPI_Init(argc, argv);
-  if (error == MPI_SUCCESS) start(MPI_THREAD_SINGLE);
+CAIRN_WRAPPER(int, Init)(int* argc, char*** argv) {
+  const int error = native.Init(argc, argv);
+  if (error == MPI_SUCCESS) start();
   return error;
 }
 
-CAIRN_WRAPPER MPI_Init_thread(int* argc, char*** argv, int required, int* provided) {
-  const int error = PMPI_Init_thread(argc, argv, required, provided);
-  if (error == MPI_SUCCESS) start(required == MPI_THREAD_MULTIPLE ? *provided : required);
+CAIRN_WRAPPER(int, Init_thread)(int* argc, char*** argv, int required, int* provided) {
+  const int error = native.Init_thread(argc, argv, required, provided);
+  if (error == MPI_SUCCESS) start();
   return error;
 }
 
-CAIRN_WRAPPER MPI_Finalize() {
+CAIRN_WRAPPER(int, Finalize)() {
   if (layer != nullptr) {
-    if (layer->progress() != nullptr) layer->progress()->finalize();
+    layer->finalize();
     delete layer;
     layer = nullptr;
   }
-  return PMPI_Finalize();
+  return native.Finalize();
 }

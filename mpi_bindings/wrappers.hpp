@@ -1,14 +1,67 @@
-// What the wrappers share: the entry macro, polling, and the end of a request.
+// What the wrappers share: how one begins, polling, and the end of a request.
 #pragma once
 
 #include <mpi.h>
+#include <sched.h>
 
 #include "mpi_bindings/channel_layer.hpp"
+#include "mpi_bindings/native.hpp"
 
-/// An exported MPI function.
-#define CAIRN_WRAPPER extern "C" __attribute__((visibility("default"))) int
+/// Begins the definition of an exported MPI function, under both of its names.
+#define CAIRN_WRAPPER(result, name)                                                          \
+  extern "C" __attribute__((visibility("default"), alias("MPI_" #name))) decltype(MPI_##name) \
+      PMPI_##name;                                                                           \
+  extern "C" __attribute__((visibility("default"))) result MPI_##name
 
 namespace cairn::mpi {
+
+/// Every wrapper that may touch the layer holds one.
+class Entry {
+ public:
+  Entry() {
+    if (layer != nullptr && layer->guarded()) [[unlikely]]
+      enter();
+  }
+  ~Entry() {
+    if (entered_ != nullptr) [[unlikely]]
+      leave();
+  }
+  Entry(const Entry&) = delete;
+  Entry& operator=(const Entry&) = delete;
+
+ private:
+  void enter();
+  void leave();
+  ChannelLayer* entered_ = nullptr;
+};
+
+/// While it lives, other threads' wrappers may run: around what blocks inside MPI.
+class Released {
+ public:
+  Released() {
+    if (layer != nullptr && layer->threaded()) [[unlikely]] {
+      released_ = layer;
+      released_->lock().unlock();
+    }
+  }
+  ~Released() {
+    if (released_ != nullptr) [[unlikely]]
+      released_->lock().lock();
+  }
+  Released(const Released&) = delete;
+  Released& operator=(const Released&) = delete;
+
+ private:
+  ChannelLayer* released_ = nullptr;
+};
+
+/// The record of `comm`; nullptr when the call is none of Cairn's business.
+inline Communicator* managed(MPI_Comm comm) {
+  return layer == nullptr ? nullptr : layer->find(comm);
+}
+inline Communicator* managed(MPI_Comm comm, int peer) {
+  return peer == MPI_PROC_NULL ? nullptr : managed(comm);
+}
 
 /// Repeats test(&flag) until it sets the flag or fails, and lets the runtime work in between (I5).
 /// `describe()` gives the Call for reports; it is made only when there is something to wait for.
@@ -21,20 +74,75 @@ int poll_until(Describe&& describe, Test&& test) {
   layer->current_call() = describe();
   ++layer->blocked_calls();
   do {
-    layer->poll();
+    if (layer->threaded()) [[unlikely]] {
+      const Released released;
+      sched_yield();
+    }
+    layer->poll_sometimes();
     error = test(&flag);
   } while (flag == 0 && error == MPI_SUCCESS);
   layer->current_call() = outer;
   return error;
 }
 
-/// Records that the request `handle` (its value before MPI set it to null) has completed with
-/// `status`; gives a delivery's status the message's source and tag. Returns `error`, after the
-/// program's error handler has seen it if MPI could not call that (deliveries).
-int complete_request(MPI_Request handle, MPI_Status& status, int error);
+/// A receive of a blocking call. Its Request need not be in the pool: the program has no handle.
+class BlockingReceive {
+ public:
+  BlockingReceive(const char* call, void* buffer, int count, MPI_Datatype type, int source, int tag,
+                  Communicator* communicator) {
+    request_.kind = Request::Kind::receive;
+    request_.call = call;
+    request_.buffer = buffer;
+    request_.count = count;
+    request_.type = type;
+    request_.peer = source;
+    request_.tag = tag;
+    request_.communicator = communicator;
+  }
+  ~BlockingReceive() {
+    if (known_) layer->remove_blocking(request_);
+  }
+  BlockingReceive(const BlockingReceive&) = delete;
+  BlockingReceive& operator=(const BlockingReceive&) = delete;
 
-/// Posts a receive: from the store when a message there matches, else in the current colour.
-int post_receive(Communicator& communicator, void* buffer, int count, MPI_Datatype type, int source,
-                 int tag, MPI_Request* request);
+  Request& request() { return request_; }
+  /// One attempt to complete it; what MPI says of it goes to `status`.
+  int test(int* flag, MPI_Status* status);
+  /// Before the runtime may change it: while it is waited for.
+  void make_known() {
+    if (known_) return;
+    known_ = true;
+    layer->add_blocking(request_);
+  }
+  Call describe() {
+    make_known();
+    return {request_.call, request_.communicator, request_.peer, request_.tag};
+  }
+  /// After test() has set its flag or failed with `error`: counts it, completes `status`.
+  int finish(MPI_Status& status, int error);
+  /// The program's call fails for another reason: takes the receive back.
+  void withdraw();
+
+ private:
+  Request request_;
+  bool known_ = false;
+};
+
+/// What a status says of a message in the store.
+void describe_stored(const StoredMessage& message, MPI_Status* status);
+
+/// Counts a receive that MPI has completed with `status`, and gives a delivery's status its
+/// envelope. Returns `error`, after the program's error handler has seen it if MPI could not call
+/// that (deliveries travel on a private communicator; not when `report` is false).
+int count_received(Request& receive, MPI_Status& status, int error, bool report);
+
+/// A request that MPI has completed with `status`: counts it, and sets the program's handle to what
+/// it is from now on. `real` is what MPI has left of the request.
+int finish(MPI_Request* handle, Request& request, MPI_Request real, MPI_Status& status, int error,
+           bool report);
+
+/// Whether MPI has a request to be asked for it (else Cairn still has to match it); makes what
+/// progress is possible.
+bool in_mpi(Request& request);
 
 }  // namespace cairn::mpi

@@ -31,8 +31,9 @@ bool parse_directory(std::string_view text, Options& options) {
   return !text.empty();
 }
 
+constexpr std::string_view every = "every:";
+
 bool parse_interval(std::string_view text, Options& options) {
-  constexpr std::string_view every = "every:";
   if (text == "off") {
     options.interval = Interval::off();
     return true;
@@ -163,12 +164,33 @@ Status apply_settings(const std::string& settings, Options& options) {
   return check_code_options(options);
 }
 
+Status read_chaos_settings(ChaosSettings& settings) {
+  const auto bad = [](const char* name, const char* value, const char* values) {
+    return Status{Code::invalid_argument,
+                  fmt::format("{}={} is not valid: it can be {}", name, value, values)};
+  };
+  if (const char* value = std::getenv("CAIRN_CHAOS")) {
+    const std::string_view text = value;
+    const bool valid = text.starts_with(every) &&
+                       parse_number(text.substr(every.size()), settings.calls) &&
+                       settings.calls > 0 && settings.calls < (1ULL << 32);
+    if (!valid && text != "off") return bad("CAIRN_CHAOS", value, "every:<MPI calls> or off");
+  }
+  if (const char* value = std::getenv("CAIRN_CHAOS_SEED")) {
+    if (!parse_number(std::string_view{value}, settings.seed)) {
+      return bad("CAIRN_CHAOS_SEED", value, "a number");
+    }
+  }
+  return {};
+}
+
 std::vector<std::string> unknown_variables() {
   std::vector<std::string> unknown;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
     const std::string_view name = text.substr(0, text.find('='));
     if (!name.starts_with("CAIRN_") || name == "CAIRN_CRASH_AT") continue;
+    if (name == "CAIRN_CHAOS" || name == "CAIRN_CHAOS_SEED") continue;
     const bool known = std::any_of(variables.begin(), variables.end(),
                                    [&](const Variable& variable) { return name == variable.name; });
     if (!known) unknown.emplace_back(name);

@@ -1,6 +1,7 @@
 // The CAIRN_* environment variables.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,15 @@ std::string environment_settings();
 /// Overrides `options` by the settings (lines of environment_settings) and checks the result.
 /// Local. invalid_argument: names the variable, its value, and what it may be.
 Status apply_settings(const std::string& settings, Options& options);
+
+/// CAIRN_CHAOS and CAIRN_CHAOS_SEED: a stress mode, which is there without a session.
+struct ChaosSettings {
+  std::uint64_t calls = 0;  ///< about one epoch in so many MPI calls; 0: off
+  std::uint64_t seed = 1;
+};
+
+/// Reads this process's. invalid_argument: names the variable, its value, and what it may be.
+Status read_chaos_settings(ChaosSettings& settings);
 
 /// CAIRN_* variables that are set and that Cairn does not know, for a warning.
 std::vector<std::string> unknown_variables();

@@ -22,17 +22,20 @@ Status drain(const EpochContext& context, std::uint64_t epoch) {
   crash_point("flipped");
   // All ranks are here, so what is missing is on its way; when nothing comes for long, a message
   // was sent or received by calls that Cairn does not see.
-  std::size_t seen = context.layer.pulled_messages();
+  const auto pulled = [&] { return context.layer.window().pulled_messages(); };
+  std::uint64_t seen = pulled();
   double last_change = context.transport.now();
   while (!drain.poll()) {
-    const std::size_t pulled = context.layer.pulled_messages();
     const double now = context.transport.now();
-    if (pulled != std::exchange(seen, pulled)) last_change = now;
+    if (pulled() != std::exchange(seen, pulled())) last_change = now;
     if (now - last_change < context.options.patience_seconds) continue;
-    context.layer.refuse_for_good("MPI past Cairn (from Fortran, or through PMPI)");
+    if (context.layer.window().has_unresolved_markers()) {
+      return {Code::mpi_error, "a marker names a communicator that this rank does not have"};
+    }
+    context.layer.refuse_for_good("MPI past Cairn");
     return {Code::unsupported,
-            "messages were sent or received by calls that Cairn does not see (from Fortran, or "
-            "through PMPI); no further checkpoint is taken"};
+            "messages were sent or received by calls that Cairn does not see; no further "
+            "checkpoint is taken"};
   }
   crash_point("drained");
   if (drain.sound()) return {};
@@ -49,7 +52,7 @@ io::RankState channel_state(mpi::ChannelLayer& layer, int rank) {
         {message.communicator, message.source, rank, message.tag, std::move(message.bytes)});
   }
   for (const auto& [id, communicator] : layer.communicators()) {
-    if (communicator->rank != 0 || (communicator->label == "self" && rank != 0)) continue;
+    if (communicator->freed || communicator->rank != 0 || (communicator->label == "self" && rank != 0)) continue;
     state.communicators.push_back({id, communicator->label.substr(0, io::max_label_bytes),
                                    static_cast<std::uint32_t>(communicator->size)});
   }
@@ -81,7 +84,7 @@ Status write(const EpochContext& context, io::Collective& all, const io::EpochIn
 
 Result<io::EpochInfo> take_epoch(const EpochContext& context, std::uint64_t epoch,
                                  std::uint64_t safe_point, double waited_seconds) {
-  const mpi::Unmanaged unmanaged;
+  const mpi::WithoutPolling without_polling;
   io::Collective all{context.comm};
   const double begin = context.transport.now();
   Status status = all.agree(drain(context, epoch));

@@ -204,7 +204,7 @@ bool is_damage(Code code) {
 }  // namespace
 
 Result<Restored> restore_job(const EpochContext& context) {
-  const mpi::Unmanaged unmanaged;
+  const mpi::WithoutPolling without_polling;
   io::Collective all{context.comm};
   Restored restored;
   const auto epochs = candidates(context, all, restored.newest);

@@ -26,11 +26,9 @@ Status check_environment(MPI_Comm comm) {
   }
   if (is_open) return {Code::invalid_argument, "a cairn session is open already: close it first"};
   if (mpi::layer == nullptr) {
-    const std::string why = *mpi::layer_missing_because != '\0'
-                                ? mpi::layer_missing_because
-                                : "MPI_Init did not pass through Cairn; link libcairn before "
-                                  "libmpi, or preload it";
-    return {Code::unsupported, fmt::format("the program's messages can't be seen: {}", why)};
+    return {Code::unsupported,
+            "the program's messages can't be seen: MPI_Init did not pass through Cairn; link "
+            "libcairn before libmpi, or preload it"};
   }
   int same = MPI_UNEQUAL;
   PMPI_Comm_compare(comm, MPI_COMM_WORLD, &same);
@@ -58,6 +56,7 @@ void warn_of_unknown_variables() {
 
 Session::Session(MPI_Comm comm, Options options) {
   if (const Status status = check_environment(comm); !status) stop_program(status, 2);
+  mpi::layer->meet(*mpi::layer->find(MPI_COMM_WORLD), "cairn::Session");
   const std::string settings = settings_of_rank_0();
   if (const Status status = apply_settings(settings, options); !status) stop_program(status, 2);
   log::Level level{};

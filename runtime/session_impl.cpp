@@ -16,6 +16,8 @@
 
 #include "base/log.hpp"
 #include "io/collective.hpp"
+#include "mpi_bindings/native.hpp"
+#include "runtime/chaos.hpp"
 #include "runtime/environment.hpp"
 #include "runtime/restart.hpp"
 
@@ -61,7 +63,7 @@ MPI_Comm private_world() {
   MPI_Comm made = MPI_COMM_NULL;
   int rank = 0;
   PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
-  PMPI_Comm_split(MPI_COMM_WORLD, 0, rank, &made);
+  mpi::native.Comm_split(MPI_COMM_WORLD, 0, rank, &made);
   PMPI_Comm_set_errhandler(made, MPI_ERRORS_RETURN);
   return made;
 }
@@ -76,7 +78,7 @@ void stop_program(const Status& status, int exit_status) {
   if (rank == 0) log::error("{}", status.message());
   std::cout.flush();
   std::fflush(nullptr);
-  if (up != 0 && over == 0) PMPI_Finalize();
+  if (up != 0 && over == 0) mpi::native.Finalize();
   std::_Exit(exit_status);
 }
 
@@ -88,6 +90,7 @@ SessionImpl::SessionImpl(mpi::ChannelLayer& channel_layer, Options session_optio
       store(options.directory) {
   PMPI_Comm_rank(control, &rank);
   PMPI_Comm_size(control, &size);
+  if (chaos_is_on()) options.interval = Interval::off();
   name_job();
   transport = std::make_unique<protocol::MpiTransport>(control);
   protocol::AgreementSettings settings;
@@ -96,7 +99,7 @@ SessionImpl::SessionImpl(mpi::ChannelLayer& channel_layer, Options session_optio
   agreement = std::make_unique<protocol::Agreement>(*transport, *this, settings);
   if (options.interval.kind != Interval::Kind::off) prepare_store();
   schedule_next(options.interval.seconds);
-  layer->set_progress(this);
+  layer->add_progress(this);
 }
 
 SessionImpl::~SessionImpl() = default;
@@ -143,9 +146,14 @@ void SessionImpl::record(const char* event, std::uint64_t epoch_number,
 }
 
 std::uint64_t SessionImpl::restart() {
+  if (chaos_is_on()) {
+    restart_called = true;
+    if (rank == 0) log::info("CAIRN_CHAOS is on: starts afresh and takes no checkpoints");
+    return 0;
+  }
   io::Collective all{bulk};
   const auto balance = all.sum({static_cast<std::uint64_t>(layer->balance())})[0];
-  const auto pending = all.max({layer->requests().size()})[0];
+  const auto pending = all.max({layer->pending_requests()})[0];
   auto restored = restore_job(context());
   if (!restored) {
     const bool damaged = restored.status().code() == Code::corruption;
@@ -202,6 +210,9 @@ bool SessionImpl::due_here() const {
 Status SessionImpl::pass_safe_point(bool pinned, bool& committed) {
   committed = false;
   ++safe_point_index;
+  if (chaos_is_on()) {
+    return pinned ? Status{Code::busy, "no checkpoint is taken with CAIRN_CHAOS"} : Status{};
+  }
   const bool pin = pinned || due_here();
   if (!pin && options.interval.kind != Interval::Kind::seconds && agreement->idle()) return {};
 
@@ -214,7 +225,7 @@ Status SessionImpl::pass_safe_point(bool pinned, bool& committed) {
     const double begin = transport->now();
     do {
       // Whoever waits also drains, so that a peer in a rendezvous send can come here (I5).
-      layer->pull(layer->colour(), options.store_limit_mib << 20);
+      layer->window().pull_current(options.store_limit_mib << 20);
       verdict = poll_here(pinned);
     } while (verdict == Verdict::none && agreement->must_wait());
     if (verdict == Verdict::cut) status = take(transport->now() - begin, committed);
@@ -317,7 +328,7 @@ bool SessionImpl::ready() {
     reason = "the program has closed its session";
   } else if (auto refusal = layer->refusal()) {
     reason = *refusal;
-  } else if (layer->stored_bytes() >= options.store_limit_mib << 20) {
+  } else if (layer->window().stored_bytes() >= options.store_limit_mib << 20) {
     reason = fmt::format("drained messages take more than {} MiB (CAIRN_STORE_LIMIT)",
                          options.store_limit_mib);
   }
@@ -348,8 +359,11 @@ void SessionImpl::finalize() {
   // The others may still be at work, and their rounds need this rank.
   agreement->depart();
   agreement->leave();
-  while (!agreement->stopped()) agreement->poll();
-  layer->set_progress(nullptr);
+  while (!agreement->stopped()) {
+    agreement->poll();
+    layer->poll();
+  }
+  layer->remove_progress(this);
   layer = nullptr;
   agreement.reset();
   transport.reset();

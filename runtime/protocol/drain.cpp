@@ -25,6 +25,7 @@ bool Drain::poll() {
       barrier_started_ = true;
     }
     markers_over_ = over;
+    if (over) channels_.no_more_markers();
   }
   // Late messages are taken in even before their marker: a peer may be stuck in a rendezvous.
   channels_.pull_late();

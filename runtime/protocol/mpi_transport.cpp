@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "mpi_bindings/native.hpp"
+
 namespace cairn::protocol {
 namespace {
 
@@ -38,14 +40,14 @@ double MpiTransport::now() {
 void MpiTransport::start_round(const Round& contribution) {
   RoundUnderWay& round = rounds_.emplace_back();
   round.contribution = contribution;
-  PMPI_Iallreduce(&round.contribution, &round.result, 1, round_type_, combine_, control_,
+  mpi::native.Iallreduce(&round.contribution, &round.result, 1, round_type_, combine_, control_,
                   &round.request);
 }
 
 std::optional<Round> MpiTransport::finish_round() {
   if (rounds_.empty()) return std::nullopt;
   int done = 0;
-  PMPI_Test(&rounds_.front().request, &done, MPI_STATUS_IGNORE);
+  mpi::native.Test(&rounds_.front().request, &done, MPI_STATUS_IGNORE);
   if (done == 0) return std::nullopt;
   const Round result = rounds_.front().result;
   rounds_.pop_front();
@@ -54,19 +56,19 @@ std::optional<Round> MpiTransport::finish_round() {
 
 void MpiTransport::send_marker(const Marker& marker) {
   MarkerUnderWay& sent = markers_.emplace_back();
-  sent.words.push_back(marker.epoch);
+  sent.words.push_back(marker.epoch << 1U | (marker.announcement ? 1U : 0U));
   for (const auto& count : marker.counts) {
     sent.words.push_back(count.communicator);
     sent.words.push_back(count.messages);
   }
-  PMPI_Issend(sent.words.data(), static_cast<int>(sent.words.size()), MPI_UINT64_T, marker.peer,
+  mpi::native.Issend(sent.words.data(), static_cast<int>(sent.words.size()), MPI_UINT64_T, marker.peer,
               marker_tag, control_, &sent.request);
 }
 
 bool MpiTransport::markers_received() {
   while (!markers_.empty()) {
     int done = 0;
-    PMPI_Test(&markers_.front().request, &done, MPI_STATUS_IGNORE);
+    mpi::native.Test(&markers_.front().request, &done, MPI_STATUS_IGNORE);
     if (done == 0) return false;
     markers_.pop_front();
   }
@@ -77,30 +79,30 @@ std::optional<Marker> MpiTransport::receive_marker() {
   int arrived = 0;
   MPI_Message message = MPI_MESSAGE_NULL;
   MPI_Status status;
-  PMPI_Improbe(MPI_ANY_SOURCE, marker_tag, control_, &arrived, &message, &status);
+  mpi::native.Improbe(MPI_ANY_SOURCE, marker_tag, control_, &arrived, &message, &status);
   if (arrived == 0) return std::nullopt;
   int count = 0;
   PMPI_Get_count(&status, MPI_UINT64_T, &count);
   std::vector<std::uint64_t> words(static_cast<std::size_t>(count));
-  PMPI_Mrecv(words.data(), count, MPI_UINT64_T, &message, MPI_STATUS_IGNORE);
-  Marker marker{status.MPI_SOURCE, words.at(0), {}};
+  mpi::native.Mrecv(words.data(), count, MPI_UINT64_T, &message, MPI_STATUS_IGNORE);
+  Marker marker{status.MPI_SOURCE, words.at(0) >> 1U, {}, (words.at(0) & 1U) != 0};
   for (std::size_t i = 1; i + 1 < words.size(); i += 2) {
     marker.counts.push_back({words[i], words[i + 1]});
   }
   return marker;
 }
 
-void MpiTransport::start_barrier() { PMPI_Ibarrier(control_, &barrier_); }
+void MpiTransport::start_barrier() { mpi::native.Ibarrier(control_, &barrier_); }
 
 bool MpiTransport::barrier_done() {
   int done = 0;
-  PMPI_Test(&barrier_, &done, MPI_STATUS_IGNORE);
+  mpi::native.Test(&barrier_, &done, MPI_STATUS_IGNORE);
   return done != 0;
 }
 
 std::vector<Marker> MpiChannels::flip() {
   std::vector<Marker> markers;
-  for (const auto& [peer, sent] : layer_.flip()) {
+  for (const auto& [peer, sent] : layer_.cut()) {
     Marker& marker = markers.emplace_back();
     marker.peer = peer;
     for (const auto& count : sent) marker.counts.push_back({count.communicator, count.messages});
@@ -108,17 +110,12 @@ std::vector<Marker> MpiChannels::flip() {
   return markers;
 }
 
+/// A communicator that is not known may be about to be made (B2).
 bool MpiChannels::expect(const Marker& marker) {
-  bool known = true;
-  for (const auto& count : marker.counts) {
-    known = layer_.expect(marker.peer, {count.communicator, count.messages}) && known;
-  }
-  return known;
-}
-
-void MpiChannels::pull_late() {
-  // Every started epoch drains whole (E5): the next flip uses this colour again.
-  layer_.pull(layer_.colour() ^ 1, SIZE_MAX);
+  std::vector<mpi::SentCount> counts;
+  for (const auto& count : marker.counts) counts.push_back({count.communicator, count.messages});
+  layer_.window().marker(marker.peer, counts);
+  return true;
 }
 
 }  // namespace cairn::protocol

@@ -1,4 +1,4 @@
-// The protocols' network and channels on MPI. Only PMPI calls, only on communicators of Cairn's.
+// The protocols' network and channels on MPI, on communicators of Cairn's.
 #pragma once
 
 #include <mpi.h>
@@ -54,8 +54,9 @@ class MpiChannels : public Channels {
   explicit MpiChannels(mpi::ChannelLayer& layer) : layer_(layer) {}
   std::vector<Marker> flip() override;
   bool expect(const Marker& marker) override;
-  void pull_late() override;
-  bool drained() override { return layer_.drained(); }
+  void no_more_markers() override { layer_.window().no_more_markers(); }
+  void pull_late() override { layer_.advance(); }
+  bool drained() override { return !layer_.window().open() && layer_.all_arrived(); }
 
  private:
   mpi::ChannelLayer& layer_;

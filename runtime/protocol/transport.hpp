@@ -21,6 +21,8 @@ struct Marker {
   int peer = 0;  ///< destination when sent, source when received
   std::uint64_t epoch = 0;
   std::vector<MarkerCount> counts;
+  /// Says nothing but that the epoch has begun: not from the sender's channels (E2).
+  bool announcement = false;
 };
 
 /// The network between the ranks of a job. Nothing blocks.
@@ -53,8 +55,10 @@ class Channels {
   virtual ~Channels() = default;
   /// Ends the colour interval; returns a marker for each peer that was sent anything.
   virtual std::vector<Marker> flip() = 0;
-  /// Takes in a peer's marker; false when it names a communicator that this rank does not have.
+  /// Takes in a peer's marker; false when it names a communicator that this rank can't have.
   virtual bool expect(const Marker& marker) = 0;
+  /// All markers of this epoch are in.
+  virtual void no_more_markers() {}
   /// Takes late messages (of the colour before the flip) off the network.
   virtual void pull_late() = 0;
   /// Whether all late messages that markers have announced are in.

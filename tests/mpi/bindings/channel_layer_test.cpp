@@ -32,7 +32,7 @@ TEST(ChannelLayer, DrainsWhatIsInFlight) {
   EXPECT_EQ(receive_int(previous(), 7), 1);
   EXPECT_EQ(receive_int(previous(), 7), 2);
   EXPECT_TRUE(layer->messages().empty());
-  EXPECT_EQ(layer->stored_bytes(), 0u);
+  EXPECT_EQ(layer->window().stored_bytes(), 0u);
   EXPECT_EQ(global_balance(), 0);
 }
 
@@ -189,7 +189,7 @@ TEST(ChannelLayer, ProbesSeeStoredMessages) {
 TEST(ChannelLayer, PullingBeforeTheCutKeepsOrderAndCounts) {
   send_int(1, next(), 2);
   PMPI_Barrier(MPI_COMM_WORLD);
-  while (layer->messages().empty()) layer->pull(layer->colour(), SIZE_MAX);
+  while (layer->messages().empty()) layer->window().pull_current(SIZE_MAX);
   send_int(2, next(), 2);
   drain_everything();
   EXPECT_EQ(receive_int(previous(), 2), 1);
@@ -201,8 +201,8 @@ TEST(ChannelLayer, PullingStopsAtItsLimit) {
   const std::vector<char> kilobyte(1000);
   for (int i = 0; i < 4; ++i) MPI_Send(kilobyte.data(), 1000, MPI_CHAR, next(), 2, MPI_COMM_WORLD);
   PMPI_Barrier(MPI_COMM_WORLD);
-  while (layer->stored_bytes() < 2000) layer->pull(layer->colour(), 2000);
-  layer->pull(layer->colour(), 2000);
+  while (layer->window().stored_bytes() < 2000) layer->window().pull_current(2000);
+  layer->window().pull_current(2000);
   EXPECT_EQ(layer->messages().size(), 2u);
   std::vector<char> got(1000);
   for (int i = 0; i < 4; ++i) {

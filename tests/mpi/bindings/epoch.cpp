@@ -1,5 +1,6 @@
 #include "epoch.hpp"
 
+#include "mpi_bindings/native.hpp"
 #include "runtime/protocol/drain.hpp"
 #include "runtime/protocol/mpi_transport.hpp"
 
@@ -8,7 +9,7 @@ namespace cairn::mpi {
 void drain_everything() {
   static std::uint64_t epoch = 0;
   MPI_Comm control = MPI_COMM_NULL;
-  PMPI_Comm_dup(MPI_COMM_WORLD, &control);
+  native.Comm_dup(MPI_COMM_WORLD, &control);
   {
     protocol::MpiTransport transport{control};
     protocol::MpiChannels channels{*layer};
@@ -17,7 +18,7 @@ void drain_everything() {
     while (!drain.poll()) {
     }
   }
-  PMPI_Comm_free(&control);
+  native.Comm_free(&control);
 }
 
 long global_sum(long value) {

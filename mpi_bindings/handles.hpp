@@ -1,0 +1,76 @@
+// Handles of Cairn's own that the program holds in place of MPI's: a request or a matched message
+// may have to change what it stands for in MPI while the program waits for it.
+#pragma once
+
+#include <mpi.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <type_traits>
+
+namespace cairn::mpi {
+
+/// Objects of type T that are used again and again: no allocation but to grow. Each has a handle
+/// of type Handle, an address with its lowest bit set, which no handle of MPI's has; and a number
+/// for Fortran. T has members `index`, `in_use`, `next_free`.
+template <class T, class Handle>
+class Pool {
+  static_assert(std::is_pointer_v<Handle>, "made for Open MPI, whose handles are addresses");
+
+ public:
+  T& take() {
+    if (free_ == nullptr) [[unlikely]]
+      grow();
+    T& taken = *free_;
+    free_ = taken.next_free;
+    taken.in_use = true;
+    return taken;
+  }
+  void put(T& item) {
+    item.in_use = false;
+    item.next_free = free_;
+    free_ = &item;
+  }
+
+  static Handle handle(const T& item) {
+    return reinterpret_cast<Handle>(reinterpret_cast<std::uintptr_t>(&item) | 1U);
+  }
+  /// What `handle` stands for; nullptr when it is one of MPI's.
+  static T* find(Handle handle) {
+    const auto address = reinterpret_cast<std::uintptr_t>(handle);
+    return (address & 1U) != 0 ? reinterpret_cast<T*>(address - 1) : nullptr;
+  }
+
+  static constexpr MPI_Fint first_fortran_handle = 1 << 30;
+  static MPI_Fint fortran_handle(const T& item) {
+    return first_fortran_handle + static_cast<MPI_Fint>(item.index);
+  }
+  /// nullptr when it is one of MPI's.
+  T* find_fortran(MPI_Fint handle) {
+    if (handle < first_fortran_handle) return nullptr;
+    const auto index = static_cast<std::size_t>(handle - first_fortran_handle);
+    return index < items_.size() ? &items_[index] : nullptr;
+  }
+
+  template <class Visit>
+  void for_each(Visit&& visit) {
+    for (auto& item : items_) {
+      if (item.in_use) visit(item);
+    }
+  }
+
+ private:
+  void grow() {
+    for (int i = 0; i < 64; ++i) {
+      T& made = items_.emplace_back();
+      made.index = static_cast<std::uint32_t>(items_.size() - 1);
+      put(made);
+    }
+  }
+
+  std::deque<T> items_;
+  T* free_ = nullptr;
+};
+
+}  // namespace cairn::mpi

@@ -1,0 +1,40 @@
+// MPI's own functions. The wrappers are exported under both of MPI's names, MPI_X and PMPI_X, so
+// that the program's Fortran interfaces and tools, which call PMPI_X, are covered; what Cairn
+// itself sends and receives goes through these pointers and is never seen by a wrapper.
+#pragma once
+
+#include <mpi.h>
+
+namespace cairn::mpi {
+
+/// Stops the program when the MPI library has no such function.
+void* find_native(const char* name);
+
+/// A pointer to the MPI library's version of every function in functions.def.
+struct Native {
+#define CAIRN_NATIVE(name) \
+  decltype(&::MPI_##name) name = reinterpret_cast<decltype(&::MPI_##name)>(find_native("PMPI_" #name));
+#define COVERED(name) CAIRN_NATIVE(name)
+#define COLLECTIVE(name, params, args) CAIRN_NATIVE(name)
+#define ICOLLECTIVE(name, params, args) CAIRN_NATIVE(name)
+#define MAKES_COMM(name, params, args) CAIRN_NATIVE(name)
+#define OPENS(name, what, handle, params, args) CAIRN_NATIVE(name)
+#define CLOSES(name, what, handle, params, args) CAIRN_NATIVE(name)
+#define ON_OPEN(name, handle, params, args) CAIRN_NATIVE(name)
+#define CONNECTS(name, params, args) CAIRN_NATIVE(name)
+#include "mpi_bindings/functions.def"
+#undef CAIRN_NATIVE
+#undef COVERED
+#undef COLLECTIVE
+#undef ICOLLECTIVE
+#undef MAKES_COMM
+#undef OPENS
+#undef CLOSES
+#undef ON_OPEN
+#undef CONNECTS
+};
+
+/// Set up before main(), and before the constructors of whatever is linked with Cairn.
+extern const Native native;
+
+}  // namespace cairn::mpi

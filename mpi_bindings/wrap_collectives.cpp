@@ -1,0 +1,156 @@
+// The wrappers that functions.def generates: collectives, new communicators, windows and files.
+#include <mpi.h>
+
+#include "base/log.hpp"
+#include "mpi_bindings/function_table.hpp"
+#include "mpi_bindings/handle_key.hpp"
+#include "mpi_bindings/wrappers.hpp"
+
+namespace cairn::mpi {
+namespace {
+
+/// A blocking collective call of the program: counts it, and names it in reports while it blocks.
+/// Several threads' calls may be inside MPI at once.
+class BlockingCollective {
+ public:
+  BlockingCollective(const char* name, Communicator* communicator) : communicator_(communicator) {
+    if (communicator == nullptr) return;
+    ++communicator->collectives;
+    layer->meet(*communicator, name);
+    outer_ = layer->current_call();
+    layer->current_call() = {name, communicator, MPI_PROC_NULL, MPI_ANY_TAG};
+  }
+  ~BlockingCollective() {
+    if (communicator_ != nullptr) layer->current_call() = outer_;
+  }
+  BlockingCollective(const BlockingCollective&) = delete;
+  BlockingCollective& operator=(const BlockingCollective&) = delete;
+
+ private:
+  Communicator* communicator_;
+  Call outer_;
+};
+
+/// Tracks the request of a non-blocking collective.
+void track(const char* name, Communicator* communicator, MPI_Request* request) {
+  if (communicator == nullptr) return;
+  ++communicator->collectives;
+  Request& made = layer->new_request(Request::Kind::collective, name, *communicator, MPI_PROC_NULL,
+                                     MPI_ANY_TAG);
+  made.real = *request;
+  *request = Requests::handle(made);
+}
+
+/// A window's or file's communicator.
+template <class Handle>
+Communicator* opened_on(Handle handle) {
+  return layer == nullptr ? nullptr : layer->opened_on(handle_key(handle));
+}
+
+/// Calls MPI, and lets other threads' wrappers run meanwhile.
+template <class Function, class... Arguments>
+int released(Function function, Arguments... arguments) {
+  const Released others_run;
+  return function(arguments...);
+}
+
+}  // namespace
+}  // namespace cairn::mpi
+
+using namespace cairn::mpi;
+
+#define COVERED(name)
+#define CAIRN_UNPACK(...) __VA_ARGS__
+
+#define COLLECTIVE(name, params, args)                         \
+  CAIRN_WRAPPER(int, name) params {                            \
+    const Entry entry;                                         \
+    const BlockingCollective call{"MPI_" #name, managed(comm)}; \
+    return released(native.name, CAIRN_UNPACK args);                                   \
+  }
+
+#define ICOLLECTIVE(name, params, args)                                   \
+  CAIRN_WRAPPER(int, name) params {                                       \
+    const Entry entry;                                                    \
+    const int error = released(native.name, CAIRN_UNPACK args);                                   \
+    if (error == MPI_SUCCESS) track("MPI_" #name, managed(comm), request); \
+    return error;                                                         \
+  }
+
+#define MAKES_COMM(name, params, args)                                              \
+  CAIRN_WRAPPER(int, name) params {                                                 \
+    const Entry entry;                                                              \
+    Communicator* parent = managed(comm);                                           \
+    const BlockingCollective call{"MPI_" #name, parent};                            \
+    const int error = released(native.name, CAIRN_UNPACK args);                                             \
+    if (parent != nullptr && error == MPI_SUCCESS) layer->adopt(*newcomm, *parent); \
+    return error;                                                                   \
+  }
+
+#define OPENS(name, what, handle, params, args)                        \
+  CAIRN_WRAPPER(int, name) params {                                    \
+    const Entry entry;                                                 \
+    Communicator* communicator = managed(comm);                        \
+    const BlockingCollective call{"MPI_" #name, communicator};         \
+    const int error = released(native.name, CAIRN_UNPACK args);                                \
+    if (communicator != nullptr && error == MPI_SUCCESS)               \
+      layer->opened(handle_key(*handle), what, *communicator);         \
+    return error;                                                      \
+  }
+
+#define CLOSES(name, what, handle, params, args)                       \
+  CAIRN_WRAPPER(int, name) params {                                    \
+    const Entry entry;                                                 \
+    const std::uint64_t closing = handle_key(*handle);                 \
+    const BlockingCollective call{"MPI_" #name, opened_on(*handle)};   \
+    const int error = released(native.name, CAIRN_UNPACK args);                                \
+    if (layer != nullptr && error == MPI_SUCCESS) layer->closed(closing); \
+    return error;                                                      \
+  }
+
+#define ON_OPEN(name, handle, params, args)                          \
+  CAIRN_WRAPPER(int, name) params {                                  \
+    const Entry entry;                                               \
+    const BlockingCollective call{"MPI_" #name, opened_on(handle)};  \
+    return released(native.name, CAIRN_UNPACK args);                                         \
+  }
+
+#define CONNECTS(name, params, args)                          \
+  CAIRN_WRAPPER(int, name) params {                           \
+    const Entry entry;                                        \
+    if (layer != nullptr) layer->refuse_for_good("MPI_" #name); \
+    return released(native.name, CAIRN_UNPACK args);                                  \
+  }
+
+#include "mpi_bindings/functions.def"
+
+#undef COVERED
+#undef COLLECTIVE
+#undef ICOLLECTIVE
+#undef MAKES_COMM
+#undef OPENS
+#undef CLOSES
+#undef ON_OPEN
+#undef CONNECTS
+
+namespace cairn::mpi {
+namespace {
+
+#define COVERED(name) {"MPI_" #name, true},
+#define COLLECTIVE(name, params, args) {"MPI_" #name, true},
+#define ICOLLECTIVE(name, params, args) {"MPI_" #name, true},
+#define MAKES_COMM(name, params, args) {"MPI_" #name, true},
+#define OPENS(name, what, handle, params, args) {"MPI_" #name, true},
+#define CLOSES(name, what, handle, params, args) {"MPI_" #name, true},
+#define ON_OPEN(name, handle, params, args) {"MPI_" #name, true},
+#define CONNECTS(name, params, args) {"MPI_" #name, false},
+
+constexpr Function table[] = {
+#include "mpi_bindings/functions.def"
+};
+
+}  // namespace
+
+std::span<const Function> function_table() { return table; }
+
+}  // namespace cairn::mpi

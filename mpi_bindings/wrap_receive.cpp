@@ -1,0 +1,116 @@
+// Receives, and calls that send and receive.
+#include <cstddef>
+#include <vector>
+
+#include "mpi_bindings/wrappers.hpp"
+
+using namespace cairn::mpi;
+
+CAIRN_WRAPPER(int, Irecv)(void* buffer, int count, MPI_Datatype type, int source, int tag,
+                          MPI_Comm comm, MPI_Request* request) {
+  const Entry entry;
+  Communicator* communicator = managed(comm, source);
+  if (communicator == nullptr) return native.Irecv(buffer, count, type, source, tag, comm, request);
+  Request& receive =
+      layer->new_request(Request::Kind::receive, "MPI_Irecv", *communicator, source, tag);
+  receive.buffer = buffer;
+  receive.count = count;
+  receive.type = type;
+  const int error = layer->post(receive);
+  if (error != MPI_SUCCESS) {
+    layer->forget(receive);
+    return error;
+  }
+  *request = Requests::handle(receive);
+  return error;
+}
+
+CAIRN_WRAPPER(int, Recv)(void* buffer, int count, MPI_Datatype type, int source, int tag,
+                         MPI_Comm comm, MPI_Status* status) {
+  const Entry entry;
+  Communicator* communicator = managed(comm, source);
+  if (communicator == nullptr) return native.Recv(buffer, count, type, source, tag, comm, status);
+  BlockingReceive receive{"MPI_Recv", buffer, count, type, source, tag, communicator};
+  int error = layer->post(receive.request());
+  if (error != MPI_SUCCESS) return error;
+  MPI_Status own;
+  MPI_Status* seen = status == MPI_STATUS_IGNORE ? &own : status;
+  seen->MPI_SOURCE = MPI_PROC_NULL;
+  error = poll_until([&] { return receive.describe(); },
+                     [&](int* flag) { return receive.test(flag, seen); });
+  return receive.finish(*seen, error);
+}
+
+CAIRN_WRAPPER(int, Sendrecv)(const void* send_buffer, int send_count, MPI_Datatype send_type,
+                             int destination, int send_tag, void* receive_buffer,
+                             int receive_count, MPI_Datatype receive_type, int source,
+                             int receive_tag, MPI_Comm comm, MPI_Status* status) {
+  const Entry entry;
+  Communicator* communicator = managed(comm);
+  if (communicator == nullptr) {
+    return native.Sendrecv(send_buffer, send_count, send_type, destination, send_tag,
+                           receive_buffer, receive_count, receive_type, source, receive_tag, comm,
+                           status);
+  }
+  if (source == MPI_PROC_NULL) {
+    const int error = MPI_Send(send_buffer, send_count, send_type, destination, send_tag, comm);
+    if (error != MPI_SUCCESS) return error;
+    return native.Recv(receive_buffer, receive_count, receive_type, source, receive_tag, comm,
+                       status);
+  }
+  if (destination == MPI_PROC_NULL) {
+    return MPI_Recv(receive_buffer, receive_count, receive_type, source, receive_tag, comm,
+                    status);
+  }
+  BlockingReceive receive{"MPI_Sendrecv", receive_buffer, receive_count, receive_type,
+                          source,         receive_tag,    communicator};
+  int error = layer->post(receive.request());
+  if (error != MPI_SUCCESS) return error;
+  layer->announce(*communicator, destination);
+  MPI_Request send = MPI_REQUEST_NULL;
+  error = native.Isend(send_buffer, send_count, send_type, destination, send_tag,
+                       layer->coloured(*communicator), &send);
+  if (error != MPI_SUCCESS) {
+    receive.withdraw();
+    return error;
+  }
+  ++communicator->channel(destination).sent;
+  MPI_Status own;
+  MPI_Status* seen = status == MPI_STATUS_IGNORE ? &own : status;
+  seen->MPI_SOURCE = MPI_PROC_NULL;
+  int sent = 0;
+  int received = 0;
+  int receive_error = MPI_SUCCESS;
+  error = poll_until([&] { return receive.describe(); },
+                     [&](int* flag) {
+                       if (received == 0) {
+                         receive_error = receive.test(&received, seen);
+                         if (receive_error != MPI_SUCCESS) received = 1;
+                         if (received != 0) receive_error = receive.finish(*seen, receive_error);
+                       }
+                       int send_error = MPI_SUCCESS;
+                       if (sent == 0) send_error = native.Test(&send, &sent, MPI_STATUS_IGNORE);
+                       *flag = static_cast<int>(sent != 0 && received != 0);
+                       return send_error;
+                     });
+  return receive_error != MPI_SUCCESS ? receive_error : error;
+}
+
+// The message is packed first; what is sent as MPI_PACKED matches any type with the same elements.
+CAIRN_WRAPPER(int, Sendrecv_replace)(void* buffer, int count, MPI_Datatype type, int destination,
+                                     int send_tag, int source, int receive_tag, MPI_Comm comm,
+                                     MPI_Status* status) {
+  if (managed(comm) == nullptr) {
+    return native.Sendrecv_replace(buffer, count, type, destination, send_tag, source, receive_tag,
+                                   comm, status);
+  }
+  int bytes = 0;
+  int error = PMPI_Pack_size(count, type, comm, &bytes);
+  if (error != MPI_SUCCESS) return error;
+  std::vector<std::byte> packed(static_cast<std::size_t>(bytes));
+  int position = 0;
+  error = PMPI_Pack(buffer, count, type, packed.data(), bytes, &position, comm);
+  if (error != MPI_SUCCESS) return error;
+  return MPI_Sendrecv(packed.data(), position, MPI_PACKED, destination, send_tag, buffer, count,
+                      type, source, receive_tag, comm, status);
+}

@@ -1,0 +1,104 @@
+#include "mpi_bindings/wrappers.hpp"
+
+#include <utility>
+
+namespace cairn::mpi {
+
+void Entry::enter() {
+  entered_ = layer;
+  if (entered_->threaded()) entered_->lock().lock();
+  ++entered_->depth();
+  if (entered_->stress()) entered_->called();
+}
+
+void Entry::leave() {
+  --entered_->depth();
+  if (entered_->threaded()) entered_->lock().unlock();
+}
+
+bool in_mpi(Request& request) {
+  if (request.state == Receive::State::in_mpi && request.kind != Request::Kind::duplication)
+      [[likely]]
+    return true;
+  if (request.kind == Request::Kind::duplication) {
+    int done = 0;
+    native.Test(&request.real_twin, &done, MPI_STATUS_IGNORE);
+    return done != 0;
+  }
+  layer->wire().advance(request);
+  return request.state == Receive::State::in_mpi;
+}
+
+void describe_stored(const StoredMessage& message, MPI_Status* status) {
+  if (status == MPI_STATUS_IGNORE) return;
+  PMPI_Status_set_elements_x(status, MPI_PACKED, static_cast<MPI_Count>(message.bytes.size()));
+  PMPI_Status_set_cancelled(status, 0);
+  status->MPI_SOURCE = message.source;
+  status->MPI_TAG = message.tag;
+}
+
+int count_received(Request& receive, MPI_Status& status, int error, bool report) {
+  if (receive.cancelled) [[unlikely]] {
+    int cancelled = 0;
+    PMPI_Test_cancelled(&status, &cancelled);
+    if (cancelled != 0) return error;
+  }
+  if (receive.delivered) [[unlikely]] {
+    status.MPI_SOURCE = receive.envelope.source;
+    status.MPI_TAG = receive.envelope.tag;
+    layer->window().received(receive, receive.envelope.source);
+    if (error != MPI_SUCCESS && report) {
+      PMPI_Comm_call_errhandler(receive.communicator->colours[0], error);
+    }
+    return error;
+  }
+  if (status.MPI_SOURCE >= 0) layer->window().received(receive, status.MPI_SOURCE);
+  return error;
+}
+
+int finish(MPI_Request* handle, Request& request, MPI_Request real, MPI_Status& status, int error,
+           bool report) {
+  if (request.kind == Request::Kind::receive) {
+    error = count_received(request, status, error, report);
+  } else if (request.kind == Request::Kind::duplication) [[unlikely]] {
+    const MPI_Comm twin = request.made->colours[1];
+    layer->adopt_duplicate(request.duplicate, twin, std::move(request.made));
+  }
+  if (!request.persistent) [[likely]] {
+    *handle = MPI_REQUEST_NULL;
+    layer->forget(request);
+    return error;
+  }
+  request.state = Receive::State::inactive;
+  // Open MPI frees a persistent request that fails.
+  const bool was_twin = request.real == request.twins[request.colour];
+  if (!was_twin || real != MPI_REQUEST_NULL) return error;
+  request.twins[request.colour] = MPI_REQUEST_NULL;
+  *handle = MPI_REQUEST_NULL;
+  layer->forget(request);
+  return error;
+}
+
+int BlockingReceive::test(int* flag, MPI_Status* status) {
+  if (!in_mpi(request_)) [[unlikely]] {
+    *flag = 0;
+    return MPI_SUCCESS;
+  }
+  return native.Test(&request_.real, flag, status);
+}
+
+int BlockingReceive::finish(MPI_Status& status, int error) {
+  request_.state = Receive::State::inactive;
+  return count_received(request_, status, error, true);
+}
+
+void BlockingReceive::withdraw() {
+  if (request_.state == Receive::State::held) {
+    layer->window().withdraw(request_);
+  } else if (request_.state == Receive::State::in_mpi) {
+    native.Cancel(&request_.real);
+    native.Wait(&request_.real, MPI_STATUS_IGNORE);
+  }
+}
+
+}  // namespace cairn::mpi
