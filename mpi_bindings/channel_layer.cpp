@@ -1,6 +1,7 @@
 #include "mpi_bindings/channel_layer.hpp"
 
 #include <fmt/format.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <span>
@@ -12,6 +13,7 @@
 namespace cairn::mpi {
 
 ChannelLayer* layer = nullptr;
+constinit FastPath fast;
 void (*layer_started)(ChannelLayer&) = nullptr;
 
 namespace {
@@ -61,13 +63,16 @@ std::string describe(const Call& call) {
 
 ChannelLayer::ChannelLayer(bool threaded)
     : window_(wire_, by_id_, rank_in_world()), guarded_(threaded), threaded_(threaded) {
+  fast.forget_communicator();
   manage(MPI_COMM_WORLD, make_twin(MPI_COMM_WORLD), named(world_id, "world"));
   manage(MPI_COMM_SELF, make_twin(MPI_COMM_SELF), named(self_id, "self"));
   bridge_ = make_twin(MPI_COMM_WORLD);
   forward_errors(bridge_, MPI_COMM_WORLD);
+  settle();
 }
 
 ChannelLayer::~ChannelLayer() {
+  fast = {};
   free_zombies();
   native.Comm_free(&bridge_);
   // Freeing is collective: only what every rank has for sure is freed, MPI_Finalize does the rest.
@@ -79,6 +84,43 @@ ChannelLayer::~ChannelLayer() {
 void ChannelLayer::set_stress() {
   stress_ = true;
   guarded_ = true;
+  settle();
+}
+
+void ChannelLayer::settle() {
+  fast.colour = window_.colour();
+  fast.plain = !guarded_ && !window_.open() && window_.stored_messages() == 0 && zombies_.empty();
+}
+
+bool ChannelLayer::enter() {
+  if (threaded_ && owner_ == std::this_thread::get_id()) return false;
+  lock();
+  ++inside_;
+  return true;
+}
+
+void ChannelLayer::leave() {
+  --inside_;
+  unlock();
+}
+
+void ChannelLayer::lock() {
+  if (!threaded_) return;
+  mutex_.lock();
+  owner_ = std::this_thread::get_id();
+}
+
+void ChannelLayer::unlock() {
+  if (!threaded_) return;
+  owner_ = std::thread::id{};
+  mutex_.unlock();
+}
+
+void ChannelLayer::let_others_run() {
+  if (!threaded_) return;
+  unlock();
+  sched_yield();
+  lock();
 }
 
 void ChannelLayer::poll() {
@@ -102,8 +144,8 @@ void ChannelLayer::finalize() {
 Communicator* ChannelLayer::find_slowly(MPI_Comm handle) {
   Communicator** found = by_handle_.find(handle_key(handle));
   if (found == nullptr) return nullptr;
-  last_handle_ = handle;
-  last_ = *found;
+  fast.comm = handle;
+  fast.communicator = *found;
   return *found;
 }
 
@@ -181,14 +223,12 @@ bool ChannelLayer::has_pending(const Communicator& communicator) {
 }
 
 int ChannelLayer::release(Communicator& communicator, MPI_Comm* handle, int (*free)(MPI_Comm*)) {
-  if (last_ == &communicator) {
-    last_handle_ = MPI_COMM_NULL;
-    last_ = nullptr;
-  }
+  if (fast.communicator == &communicator) fast.forget_communicator();
   by_handle_.erase(handle_key(communicator.colours[0]));
   zombies_.push_back({communicator.id, free});
   *handle = MPI_COMM_NULL;
   free_zombies();
+  settle();
   return MPI_SUCCESS;
 }
 
@@ -201,10 +241,9 @@ void ChannelLayer::free_zombies() {
     native.Comm_free(&communicator.colours[1]);
     zombie.free(&communicator.colours[0]);
     communicator.freed = true;
-    for (const auto& message : communicator.store) {
-      window_.adjust_stored_bytes(-static_cast<std::ptrdiff_t>(message.bytes.size()));
+    while (!communicator.store.empty()) {
+      window_.take_stored(communicator, communicator.store.begin());
     }
-    communicator.store.clear();
     bool talked = window_.open();
     communicator.for_each_channel([&](const Channel& channel) {
       talked = talked || channel.wire_sent() > 0 || channel.wire_received() > 0;
@@ -219,79 +258,43 @@ void ChannelLayer::free_zombies() {
   });
 }
 
-void ChannelLayer::wait_for(MPI_Request request) {
-  int done = 0;
-  while (done == 0) {
-    poll();
-    native.Test(&request, &done, MPI_STATUS_IGNORE);
-  }
-}
+int ChannelLayer::bridge_tag(std::uint64_t what) { return static_cast<int>(what & 0x7ffeU); }
 
 void ChannelLayer::meet(Communicator& communicator, const char* call) {
   if (!stress_ || polling_) return;
   const Call outer = current_call_;
   current_call_ = {call, &communicator, MPI_PROC_NULL, MPI_ANY_TAG};
-  // The twin's collectives are Cairn's own.
-  MPI_Request request = MPI_REQUEST_NULL;
-  native.Ibarrier(communicator.colours[1], &request);
-  wait_for(request);
+  meet(world_ranks(communicator.colours[0]), communicator.id);
   current_call_ = outer;
 }
 
-/// Even; meetings use the odd ones.
-int ChannelLayer::bridge_tag(const Communicator& parent, int tag) {
-  return static_cast<int>(mix(parent.id, static_cast<std::uint64_t>(tag)) & 0x7ffeU);
-}
-
-void ChannelLayer::meet_leaders(int world_rank, int tag) {
-  if (!stress_) return;
-  MPI_Request requests[2];
-  native.Irecv(nullptr, 0, MPI_BYTE, world_rank, tag | 1, bridge_, &requests[0]);
-  native.Isend(nullptr, 0, MPI_BYTE, world_rank, tag | 1, bridge_, &requests[1]);
-  for (const MPI_Request request : requests) wait_for(request);
-}
-
-void ChannelLayer::meet_group(MPI_Group group, int tag) {
+/// A dissemination barrier (Hensgen, Finkel, Manber, 1988). Not MPI_Ibarrier: Open MPI mixes its
+/// messages up with those of a Comm_idup that is under way on the same communicator.
+void ChannelLayer::meet(const std::vector<int>& members, std::uint64_t key) {
   if (!stress_) return;
   int own = 0;
   PMPI_Comm_rank(bridge_, &own);
-  const std::vector<int> members = world_ranks(group);
-  if (std::find(members.begin(), members.end(), own) == members.end()) return;
-  if (own != members.front()) {
-    meet_leaders(members.front(), tag);
-    return;
-  }
-  std::vector<MPI_Request> arrivals;
-  for (const int member : std::span{members}.subspan(1)) {
-    native.Irecv(nullptr, 0, MPI_BYTE, member, tag | 1, bridge_, &arrivals.emplace_back());
-  }
-  for (const MPI_Request arrival : arrivals) wait_for(arrival);
-  for (const int member : std::span{members}.subspan(1)) {
-    MPI_Request send = MPI_REQUEST_NULL;
-    native.Isend(nullptr, 0, MPI_BYTE, member, tag | 1, bridge_, &send);
-    wait_for(send);
+  const auto self = std::find(members.begin(), members.end(), own);
+  if (self == members.end()) return;
+  const std::size_t size = members.size();
+  const auto rank = static_cast<std::size_t>(self - members.begin());
+  for (std::size_t distance = 1; distance < size; distance *= 2) {
+    const int tag = bridge_tag(mix(key, distance)) + 1;
+    MPI_Request requests[2];
+    native.Irecv(nullptr, 0, MPI_BYTE, members[(rank + size - distance) % size], tag, bridge_,
+                 &requests[0]);
+    native.Isend(nullptr, 0, MPI_BYTE, members[(rank + distance) % size], tag, bridge_,
+                 &requests[1]);
+    int done = 0;
+    while (done == 0) {
+      let_others_run();
+      poll();
+      native.Testall(2, requests, &done, MPI_STATUSES_IGNORE);
+    }
   }
 }
 
 // ---- Requests
-
-Request& ChannelLayer::new_request(Request::Kind kind, const char* call,
-                                   Communicator& communicator, int peer, int tag) {
-  Request& request = requests_.take();
-  request.state = Receive::State::in_mpi;
-  request.colour = static_cast<std::uint8_t>(window_.colour());
-  request.counted = false;
-  request.peer = peer;
-  request.tag = tag;
-  request.communicator = &communicator;
-  request.kind = kind;
-  request.persistent = false;
-  request.cancelled = false;
-  request.freed = false;
-  request.delivered = false;
-  request.call = call;
-  return request;
-}
 
 namespace {
 
@@ -306,6 +309,8 @@ bool is_wrong(const Request& receive) {
 }  // namespace
 
 int ChannelLayer::post(Request& receive) {
+  if (!fast.plain) [[unlikely]]
+    settle();
   receive.stamp = ++stamps_;
   receive.counted = false;
   receive.cancelled = false;
@@ -350,9 +355,11 @@ void ChannelLayer::forget(Request& request) {
       if (twin != MPI_REQUEST_NULL) native.Request_free(&twin);
     }
   }
+  request.reset();
   requests_.put(request);
-  if (!zombies_.empty()) [[unlikely]]
-    free_zombies();
+  if (zombies_.empty()) return;
+  free_zombies();
+  settle();
 }
 
 void ChannelLayer::complete_later(Request& receive) {
@@ -411,7 +418,7 @@ std::optional<std::string> ChannelLayer::refusal() {
   if (!open_.empty()) {
     return fmt::format("an {} of the program is open", open_.begin()->second.what);
   }
-  if (depth_ > 0) return "another thread of the program is in an MPI call";
+  if (threaded_ && inside_ > 1) return "another thread of the program is in an MPI call";
   std::optional<std::string> why;
   requests_.for_each([&](const Request& pending) {
     if (why || !pending.active()) return;

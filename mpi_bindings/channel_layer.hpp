@@ -4,6 +4,7 @@
 
 #include <mpi.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -11,10 +12,12 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "mpi_bindings/communicator.hpp"
+#include "mpi_bindings/fast_path.hpp"
 #include "mpi_bindings/handle_key.hpp"
 #include "mpi_bindings/mpi_wire.hpp"
 #include "mpi_bindings/request.hpp"
@@ -77,8 +80,8 @@ class ChannelLayer {
   // ---- Per message.
   /// The record of a handle; nullptr when it is not managed (I6): such calls go straight to MPI.
   Communicator* find(MPI_Comm handle) {
-    if (handle == last_handle_ && handle != MPI_COMM_NULL) [[likely]]
-      return last_;
+    if (handle == fast.comm) [[likely]]
+      return fast.communicator;
     return find_slowly(handle);
   }
   Window& window() { return window_; }
@@ -92,9 +95,16 @@ class ChannelLayer {
       announce_in_window(communicator, destination);
   }
   Request& new_request(Request::Kind kind, const char* call, Communicator& communicator, int peer,
-                       int tag);
+                       int tag) {
+    Request& request = requests_.take();
+    request.begin(kind, window_.colour(), call, peer, tag, &communicator);
+    request.simple = false;
+    return request;
+  }
   /// The program is done with it.
   void forget(Request& request);
+  /// The number of a receive in the order of posting.
+  std::uint64_t next_stamp() { return ++stamps_; }
   /// The program has freed an active receive: Cairn completes it (C5).
   void complete_later(Request& receive);
   /// Posts a receive whose envelope and buffer are set; returns MPI's error for wrong arguments.
@@ -117,9 +127,14 @@ class ChannelLayer {
   // ---- Threads and stress: what the wrappers ask at entry.
   bool guarded() const { return guarded_; }
   bool threaded() const { return threaded_; }
-  std::recursive_mutex& lock() { return lock_; }
-  /// Wrappers that the program has called and that have not returned; > 1 inside Cairn's own calls.
-  int& depth() { return depth_; }
+  /// A thread enters a wrapper, and leaves it. enter() is false in a wrapper that a wrapper of this
+  /// thread has called: then nothing is to be done, and not leave() to be called.
+  bool enter();
+  void leave();
+  /// For as long as a thread is blocked inside MPI. Nothing when there is but one.
+  void unlock();
+  void lock();
+  void let_others_run();
   /// From now on Progress::called() is called at each MPI call, and blocking collectives are polled
   /// (B1). At the start of MPI only.
   void set_stress();
@@ -131,15 +146,13 @@ class ChannelLayer {
   /// Waits, polling, until all members are about to make a blocking collective call. Does nothing
   /// unless collectives are polled.
   void meet(Communicator& communicator, const char* call);
-  /// Likewise, of a group of which only members call; and of two groups' leaders, each of whom gives
-  /// the other's rank in MPI_COMM_WORLD.
-  void meet_group(MPI_Group group, int tag);
-  void meet_leaders(int world_rank, int tag);
+  /// Likewise, of some ranks of MPI_COMM_WORLD, which give the same `key`.
+  void meet(const std::vector<int>& members, std::uint64_t key);
   /// A communicator of all ranks that carries nothing but what Open MPI itself sends, point to point
   /// and with the program's tag, while it makes communicators: on the program's own communicator
-  /// Cairn would take those messages for the program's. And a tag for that.
+  /// Cairn would take those messages for the program's. And a tag for that; meetings use others.
   MPI_Comm bridge() const { return bridge_; }
-  static int bridge_tag(const Communicator& parent, int tag);
+  static int bridge_tag(std::uint64_t what);
 
   // ---- Communicators.
   /// Manages a communicator that the program has just made from `parent`. Collective over it.
@@ -189,6 +202,8 @@ class ChannelLayer {
   std::map<int, std::vector<SentCount>> cut();
   /// Makes what progress is possible in the window; true when it is closed.
   bool advance();
+  /// Takes what has arrived in the present colour into the store (I5), up to `limit` bytes.
+  void pull_current(std::size_t limit_bytes);
   /// Whether the bytes of all stored messages are here.
   bool all_arrived();
   /// Over all communicators, a number whose sum over all ranks is 0 when all members have made
@@ -210,17 +225,15 @@ class ChannelLayer {
 
  private:
   Communicator* find_slowly(MPI_Comm handle);
+  void settle();
   void announce_in_window(Communicator& communicator, int destination);
   void manage(MPI_Comm handle, MPI_Comm twin, std::unique_ptr<Communicator> made);
   bool has_pending(const Communicator& communicator);
   void free_zombies();
-  void wait_for(MPI_Request request);
   void reap_freed();
 
   Window::Communicators by_id_;
   FlatMap<Communicator*> by_handle_;
-  MPI_Comm last_handle_ = MPI_COMM_NULL;
-  Communicator* last_ = nullptr;
   MpiWire wire_;
   Window window_;
   Requests requests_;
@@ -234,8 +247,9 @@ class ChannelLayer {
   bool threaded_ = false;
   bool stress_ = false;
   unsigned calls_ = 0;
-  int depth_ = 0;
-  std::recursive_mutex lock_;
+  int inside_ = 0;  ///< threads that are inside a wrapper
+  std::mutex mutex_;
+  std::atomic<std::thread::id> owner_;
   MPI_Comm bridge_ = MPI_COMM_NULL;
   Call current_call_;
   std::uint64_t blocked_calls_ = 0;
@@ -261,6 +275,20 @@ class ChannelLayer {
 
 /// The layer, or nullptr outside MPI_Init … MPI_Finalize: then every wrapper is MPI's function.
 extern ChannelLayer* layer;
+
+/// While it lives, no other thread's wrapper runs.
+class Alone {
+ public:
+  Alone() : entered_(layer->enter()) {}
+  ~Alone() {
+    if (entered_) layer->leave();
+  }
+  Alone(const Alone&) = delete;
+  Alone& operator=(const Alone&) = delete;
+
+ private:
+  bool entered_;
+};
 
 /// While it lives, MPI calls of this thread don't let the runtime work: it is at work itself.
 class WithoutPolling {

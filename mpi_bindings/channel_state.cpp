@@ -39,10 +39,21 @@ std::map<int, std::vector<SentCount>> ChannelLayer::cut() {
   for (Request* receive = blocking_; receive != nullptr; receive = receive->next_blocking) {
     consider(*receive);
   }
-  return window_.cut(std::move(pending));
+  auto markers = window_.cut(std::move(pending));
+  settle();
+  return markers;
 }
 
-bool ChannelLayer::advance() { return window_.advance(); }
+bool ChannelLayer::advance() {
+  const bool closed = window_.advance();
+  settle();
+  return closed;
+}
+
+void ChannelLayer::pull_current(std::size_t limit_bytes) {
+  window_.pull_current(limit_bytes);
+  settle();
+}
 
 bool ChannelLayer::all_arrived() {
   bool all = true;
@@ -120,10 +131,10 @@ std::optional<std::uint64_t> ChannelLayer::restore(const std::vector<ChannelCoun
   }
   for (auto& message : messages) {
     Communicator& communicator = *by_id_.at(message.communicator);
-    window_.adjust_stored_bytes(static_cast<std::ptrdiff_t>(message.bytes.size()));
-    communicator.store.push_back({communicator.rank_of_world(message.source), message.tag,
-                                  std::move(message.bytes), MPI_REQUEST_NULL});
+    window_.store(communicator, {communicator.rank_of_world(message.source), message.tag,
+                                 std::move(message.bytes), MPI_REQUEST_NULL});
   }
+  settle();
   return std::nullopt;
 }
 

@@ -71,7 +71,7 @@ Channel& Communicator::find_channel(int peer) {
     found->peer = peer;
     found->world_rank = world_rank_of(peer);
   }
-  last_ = found;
+  recent_[static_cast<unsigned>(peer) % recent_size] = found;
   return *found;
 }
 

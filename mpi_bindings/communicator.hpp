@@ -58,6 +58,10 @@ inline bool accepts(int source, int tag, int message_source, int message_tag) {
 
 /// A managed communicator. Created and freed by ChannelLayer.
 struct Communicator {
+  Communicator() = default;
+  Communicator(const Communicator&) = delete;
+  Communicator& operator=(const Communicator&) = delete;
+
   MPI_Comm colours[2] = {MPI_COMM_NULL, MPI_COMM_NULL};  ///< [0] is the program's own handle
   std::uint64_t id = 0;  ///< the same on all members and in every run of the program
   std::string label;     ///< for people: "world", "world.2" (the second made from world), …
@@ -74,10 +78,13 @@ struct Communicator {
 
   /// The channel to and from `peer`, made when it is new. Stays where it is.
   Channel& channel(int peer) {
-    if (last_ != nullptr && last_->peer == peer) [[likely]]
-      return *last_;
+    Channel& recent = recent_channel(peer);
+    if (recent.peer == peer) [[likely]]
+      return recent;
     return find_channel(peer);
   }
+  /// That channel, if it was used lately; else another one.
+  Channel& recent_channel(int peer) { return *recent_[static_cast<unsigned>(peer) % recent_size]; }
   template <class Visit>
   void for_each_channel(Visit&& visit) {
     for (auto& channel : channels_) visit(channel);
@@ -90,7 +97,9 @@ struct Communicator {
  private:
   Channel& find_channel(int peer);
 
-  Channel* last_ = nullptr;
+  static constexpr unsigned recent_size = 8;
+  Channel none_;  ///< of nobody
+  Channel* recent_[recent_size] = {&none_, &none_, &none_, &none_, &none_, &none_, &none_, &none_};
   FlatMap<Channel*> by_peer_;
   std::deque<Channel> channels_;  ///< only peers talked to
 };

@@ -14,35 +14,57 @@ namespace cairn::mpi {
 /// A request of the program. Receives use all of their base; others only state, peer, tag and
 /// communicator.
 struct Request : Receive {
+  Request() { state = State::in_mpi; }
+
   enum class Kind : std::uint8_t { send, receive, collective, duplication };
+  /// A send or receive that is under way in MPI, and that nobody has touched since it was begun:
+  /// when MPI completes it there is nothing to do but to count.
+  bool simple = false;
   Kind kind = Kind::send;
   bool persistent = false;
-  bool cancelled = false;   ///< the program has called MPI_Cancel
-  bool freed = false;       ///< the program has called MPI_Request_free; Cairn completes it (C5)
-  bool own_type = false;    ///< `type` is Cairn's copy: the program has freed its own
+  bool cancelled = false;  ///< the program has called MPI_Cancel
+  bool freed = false;      ///< the program has called MPI_Request_free; Cairn completes it (C5)
+  bool own_type = false;   ///< `type` is Cairn's copy: the program has freed its own
+  bool delivered = false;  ///< from the store: the envelope is here, not in MPI's status
   MPI_Request real = MPI_REQUEST_NULL;  ///< in_mpi: the request in MPI
-  MPI_Request twins[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};  ///< persistent: one per colour
-  const char* call = "";                ///< name of the MPI call that made it
+  const char* call = "";  ///< name of the MPI call that made it
   // Receives:
   void* buffer = nullptr;
-  int count = 0;
   MPI_Datatype type = MPI_DATATYPE_NULL;
-  bool delivered = false;  ///< from the store: the envelope is here, not in MPI's status
-  Envelope envelope;
-  std::unique_ptr<StoredMessage> message;  ///< assigned: not all here yet
-  // Duplications: the communicator that is being made, and its twin's request.
-  MPI_Comm duplicate = MPI_COMM_NULL;
-  std::unique_ptr<Communicator> made;
-  MPI_Request real_twin = MPI_REQUEST_NULL;
-
+  int count = 0;
   // Pool
-  bool in_use = false;
   std::uint32_t index = 0;
+  bool in_use = false;
   Request* next_free = nullptr;
+
+  // What few requests need.
+  MPI_Request twins[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};  ///< persistent: one per colour
+  Envelope envelope;                        ///< delivered: the message's
+  std::unique_ptr<StoredMessage> message;   ///< assigned: not all here yet
+  MPI_Comm duplicate = MPI_COMM_NULL;       ///< duplication: what is being made
+  std::unique_ptr<Communicator> made;       ///< duplication: its record to be, with its twin
+  MPI_Request real_twin = MPI_REQUEST_NULL;  ///< duplication: the twin's request
   Request* next_blocking = nullptr;  ///< receives of blocking calls that wait, not in the pool
 
   /// Whether the program has a request under way that MPI or Cairn has yet to complete.
   bool active() const { return state != State::inactive; }
+
+  /// Makes a fresh request, or one that has been reset, a send or receive of the simplest kind.
+  void begin(Kind request_kind, int request_colour, const char* name, int request_peer,
+             int request_tag, Communicator* request_communicator) {
+    colour = static_cast<std::uint8_t>(request_colour);
+    simple = true;
+    kind = request_kind;
+    peer = request_peer;
+    tag = request_tag;
+    communicator = request_communicator;
+    call = name;
+  }
+  /// As it was made, but for what begin() sets. Simple requests need none.
+  void reset() {
+    state = State::in_mpi;
+    counted = simple = persistent = cancelled = freed = own_type = delivered = false;
+  }
 };
 
 /// A message that the program has matched (MPI_Mprobe) and not received.

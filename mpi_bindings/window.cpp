@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/rules.hpp"
+
 namespace cairn::mpi {
 namespace {
 
@@ -30,7 +32,7 @@ std::map<int, std::vector<SentCount>> Window::cut(std::vector<Receive*> pending)
       channel.received_before = channel.received;
       channel.ahead = 0;
       const bool to_self = channel.world_rank == world_rank_;
-      channel.old_expected = to_self ? sent : 0;
+      channel.old_expected = to_self && !rule_removed(Rule::m7_self) ? sent : 0;
       if (sent > 0 && !to_self) {
         markers[channel.world_rank].push_back({communicator.id, sent});
         told_.insert(channel.world_rank);
@@ -41,8 +43,10 @@ std::map<int, std::vector<SentCount>> Window::cut(std::vector<Receive*> pending)
   ++generation_;
 
   // M1: the newest first, else a message may match a newer receive behind an older one's back.
-  std::sort(pending.begin(), pending.end(),
-            [](const Receive* a, const Receive* b) { return a->stamp > b->stamp; });
+  const bool newest_first = !rule_removed(Rule::m1_newest_first);
+  std::sort(pending.begin(), pending.end(), [newest_first](const Receive* a, const Receive* b) {
+    return newest_first ? a->stamp > b->stamp : a->stamp < b->stamp;
+  });
   for (Receive* receive : pending) {
     int source = MPI_PROC_NULL;
     switch (wire_.cancel(*receive, source)) {
@@ -60,7 +64,7 @@ std::map<int, std::vector<SentCount>> Window::cut(std::vector<Receive*> pending)
     }
   }
   for (auto& [id, communicator] : communicators_) {
-    std::reverse(communicator->held.begin(), communicator->held.end());
+    if (newest_first) std::reverse(communicator->held.begin(), communicator->held.end());
   }
   return markers;
 }
@@ -91,15 +95,16 @@ bool Window::unannounced(int world_rank) {
 /// M7.
 bool Window::complete(const Channel& channel) const {
   if (!open_) return true;
-  return (markers_over_ || announced_.contains(channel.world_rank)) &&
-         channel.old_taken == channel.old_expected;
+  const bool known = markers_over_ || announced_.contains(channel.world_rank);
+  if (!known && !rule_removed(Rule::m3_unknown)) return false;
+  return channel.old_taken == channel.old_expected || rule_removed(Rule::m7_count);
 }
 
 bool Window::all_complete(Communicator& communicator) const {
   if (!open_) return true;
   // Before, a source that has sent no marker is unknown, not silent (M3).
-  if (!markers_over_) return false;
-  if (communicator.freed) return true;
+  if (!markers_over_ && !rule_removed(Rule::m3_unknown)) return false;
+  if (communicator.freed || rule_removed(Rule::m7_count)) return true;
   bool complete_so_far = true;
   communicator.for_each_channel([&](const Channel& channel) {
     complete_so_far = complete_so_far && channel.old_taken == channel.old_expected;
@@ -113,10 +118,10 @@ bool Window::may_post(const Receive& receive) const {
   const bool sources_complete = receive.peer == MPI_ANY_SOURCE
                                     ? all_complete(communicator)
                                     : complete(communicator.channel(receive.peer));
-  if (!sources_complete) return false;
+  if (!sources_complete && !rule_removed(Rule::m2_complete)) return false;
   for (const Receive* earlier : communicator.held) {
     if (earlier == &receive) break;
-    if (overlaps(*earlier, receive)) return false;
+    if (overlaps(*earlier, receive) && !rule_removed(Rule::m2_overlap)) return false;
   }
   return true;
 }
@@ -126,9 +131,7 @@ void Window::post(Receive& receive) {
   if (!communicator.store.empty()) {
     const auto stored = find_stored(communicator, receive.peer, receive.tag);
     if (stored != communicator.store.end()) {
-      StoredMessage message = std::move(*stored);
-      communicator.store.erase(stored);
-      give(receive, std::move(message));
+      give(receive, take_stored(communicator, stored));
       return;
     }
   }
@@ -142,7 +145,7 @@ void Window::post(Receive& receive) {
 
 /// Its message was counted on the wire before, or belongs to the interval before the cut.
 void Window::received_early(Receive& receive, Channel& channel) {
-  --channel.ahead;
+  if (!rule_removed(Rule::c1_once)) --channel.ahead;
   if (receive.counted) return;
   ++channel.old_taken;
   std::erase(under_way_, &receive);
@@ -150,22 +153,35 @@ void Window::received_early(Receive& receive, Channel& channel) {
 
 void Window::withdraw(Receive& receive) { std::erase(receive.communicator->held, &receive); }
 
-void Window::give(Receive& receive, StoredMessage&& message) {
+void Window::store(Communicator& communicator, StoredMessage&& message) {
+  ++stored_messages_;
+  stored_bytes_ += message.bytes.size();
+  communicator.store.push_back(std::move(message));
+}
+
+StoredMessage Window::take_stored(Communicator& communicator,
+                                  std::list<StoredMessage>::iterator which) {
+  StoredMessage message = std::move(*which);
+  --stored_messages_;
   stored_bytes_ -= message.bytes.size();
+  communicator.store.erase(which);
+  return message;
+}
+
+void Window::give(Receive& receive, StoredMessage&& message) {
   receive.counted = true;
   wire_.deliver(receive, std::move(message));
 }
 
 /// A message that Cairn has taken off MPI: to the first held receive that accepts it, or stored.
 void Window::offer(Communicator& communicator, StoredMessage&& message) {
-  stored_bytes_ += message.bytes.size();
   ++pulled_;
   auto& held = communicator.held;
   const auto first = std::find_if(held.begin(), held.end(), [&](const Receive* receive) {
     return accepts(receive->peer, receive->tag, message.source, message.tag);
   });
   if (first == held.end()) {
-    communicator.store.push_back(std::move(message));
+    store(communicator, std::move(message));
     return;
   }
   Receive& receive = **first;
@@ -175,7 +191,8 @@ void Window::offer(Communicator& communicator, StoredMessage&& message) {
 
 void Window::pull_late(Communicator& communicator) {
   // M8: peers may soon use that colour again.
-  if (communicator.freed || (markers_over_ && all_complete(communicator))) return;
+  const bool drained = markers_over_ && all_complete(communicator);
+  if (communicator.freed || (drained && !rule_removed(Rule::m8_stop))) return;
   StoredMessage message;
   while (wire_.pull(communicator, colour_ ^ 1, message)) {
     ++communicator.channel(message.source).old_taken;
@@ -199,6 +216,9 @@ void Window::pull_current(std::size_t limit_bytes) {
 
 /// A message of the new colour from a complete source.
 bool Window::find_new(Communicator& communicator, int source, int tag, Envelope& found) {
+  if (rule_removed(Rule::m5_complete)) {
+    return wire_.probe(communicator, colour_, source, tag, found);
+  }
   if (source != MPI_ANY_SOURCE) {
     return complete(communicator.channel(source)) &&
            wire_.probe(communicator, colour_, source, tag, found);
@@ -224,7 +244,7 @@ bool Window::match_first(Communicator& communicator) {
       earlier = std::find_if(held.begin(), receive, [&](const Receive* candidate) {
         return accepts(candidate->peer, candidate->tag, found.source, found.tag);
       });
-      if (earlier == receive) break;
+      if (earlier == receive || rule_removed(Rule::m5_first)) break;
       receive = earlier;
       // Of what this source has sent, it is entitled to the first that it accepts.
       find_new(communicator, found.source, (*receive)->tag, found);
@@ -274,7 +294,7 @@ std::optional<Window::Found> Window::look(Communicator& communicator, int source
         communicator.held.begin(), communicator.held.end(), [&](const Receive* receive) {
           return accepts(receive->peer, receive->tag, found.envelope.source, found.envelope.tag);
         });
-    if (!claimed) return found;
+    if (!claimed || rule_removed(Rule::m6_claimed)) return found;
     match_new(communicator);
   }
 }
@@ -287,7 +307,7 @@ bool Window::closable() const {
 }
 
 bool Window::advance() {
-  if (!open_) return true;
+  if (!open_ && !rule_removed(Rule::m8_stop)) return true;
   ++generation_;
   std::erase_if(under_way_, [&](Receive* receive) {
     int source = MPI_PROC_NULL;

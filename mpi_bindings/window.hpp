@@ -24,8 +24,8 @@ struct Receive {
     assigned,  ///< matched with a stored message whose bytes are not all here yet
   };
   State state = State::inactive;
-  std::uint8_t colour = 0;  ///< in_mpi: the colour it was posted in
   bool counted = false;     ///< its message has been counted on the wire already (C1)
+  std::uint8_t colour = 0;  ///< in_mpi: the colour it was posted in
   int peer = MPI_PROC_NULL;  ///< as given: may be MPI_ANY_SOURCE
   int tag = MPI_ANY_TAG;     ///< as given: may be MPI_ANY_TAG
   std::uint64_t stamp = 0;   ///< order of posting
@@ -105,6 +105,9 @@ class Window {
     if (receive.counted || receive.colour != colour_) [[unlikely]]
       received_early(receive, channel);
   }
+  /// The store's two ends.
+  void store(Communicator& communicator, StoredMessage&& message);
+  StoredMessage take_stored(Communicator& communicator, std::list<StoredMessage>::iterator which);
   /// Gives a receive a message that was in the store.
   void give(Receive& receive, StoredMessage&& message);
   /// Takes a held receive out, for a cancel.
@@ -124,10 +127,7 @@ class Window {
   std::uint64_t reposted_receives() const { return reposted_; }
   std::uint64_t pulled_messages() const { return pulled_; }
   std::size_t stored_bytes() const { return stored_bytes_; }
-  /// Stored messages that came in or went away otherwise (a restart, a freed communicator).
-  void adjust_stored_bytes(std::ptrdiff_t change) {
-    stored_bytes_ += static_cast<std::size_t>(change);
-  }
+  std::size_t stored_messages() const { return stored_messages_; }
 
  private:
   void received_early(Receive& receive, Channel& channel);
@@ -161,6 +161,7 @@ class Window {
   std::uint64_t late_messages_ = 0;
   std::uint64_t reposted_ = 0;
   std::uint64_t pulled_ = 0;
+  std::size_t stored_messages_ = 0;
   std::size_t stored_bytes_ = 0;
 };
 

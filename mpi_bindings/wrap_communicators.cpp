@@ -1,4 +1,7 @@
 // Communicators that need more than functions.def generates.
+#include <algorithm>
+
+#include "base/checksum.hpp"
 #include "mpi_bindings/wrappers.hpp"
 
 namespace cairn::mpi {
@@ -50,8 +53,9 @@ CAIRN_WRAPPER(int, Comm_create_group)(MPI_Comm comm, MPI_Group group, int tag, M
   // no need of the bridge.
   const bool bridged = layer->has_progress();
   const MPI_Comm base = bridged ? layer->bridge() : comm;
-  const int base_tag = bridged ? ChannelLayer::bridge_tag(*parent, tag) : tag;
-  layer->meet_group(group, base_tag);
+  const std::uint64_t key = cairn::mix(parent->id, static_cast<std::uint64_t>(tag));
+  const int base_tag = bridged ? ChannelLayer::bridge_tag(key) : tag;
+  layer->meet(world_ranks(group), key);
   int error = MPI_SUCCESS;
   MPI_Comm twin = MPI_COMM_NULL;
   {
@@ -100,9 +104,12 @@ CAIRN_WRAPPER(int, Intercomm_create)(MPI_Comm local, int local_leader, MPI_Comm 
     // The two leaders know nothing in common but `tag`.
     const int other = world_rank_of(peer, remote_leader);
     if (other >= 0) {
-      layer->meet_leaders(other, tag);
+      const int self = world_rank_of(local, local_leader);
+      const auto key = static_cast<std::uint64_t>(tag);
+      layer->meet({std::min(self, other), std::max(self, other)}, key);
       peer = layer->bridge();
       remote_leader = other;
+      tag = ChannelLayer::bridge_tag(cairn::mix(key, key));
     }
   }
   layer->meet(*own, "MPI_Intercomm_create");

@@ -8,6 +8,38 @@
 namespace cairn::mpi {
 namespace {
 
+/// Whether MPI's status is needed to count it.
+inline bool needs_status(const Request& simple) {
+  return simple.kind == Request::Kind::receive && simple.peer == MPI_ANY_SOURCE;
+}
+
+/// A simple request has been completed by MPI, without error.
+inline void complete_simple(MPI_Request* handle, Request& request, const MPI_Status* status) {
+  if (request.kind == Request::Kind::receive) {
+    const int source = request.peer != MPI_ANY_SOURCE ? request.peer : status->MPI_SOURCE;
+    ++request.communicator->channel(source).received;
+  }
+  *handle = MPI_REQUEST_NULL;
+  layer->requests().put(request);
+}
+
+/// Tests a simple request when everything is plain.
+inline int test_simple(MPI_Request* handle, Request& request, int* flag, MPI_Status* status) {
+  MPI_Status own;
+  if (status == MPI_STATUS_IGNORE && needs_status(request)) status = &own;
+  MPI_Request real = request.real;
+  const int error = native.Test(&real, flag, status);
+  if (error != MPI_SUCCESS) [[unlikely]] {
+    if (status == MPI_STATUS_IGNORE) {
+      status = &own;
+      own.MPI_SOURCE = request.peer;
+    }
+    return finish(handle, request, real, *status, error, true);
+  }
+  if (*flag != 0) complete_simple(handle, request, status);
+  return error;
+}
+
 /// Room for as many T as a call on many requests usually needs, without allocation.
 template <class T>
 class Scratch {
@@ -44,10 +76,14 @@ class Batch {
       Request* request = Requests::find(handles_[i]);
       if (request == nullptr) {
         real_[i] = handles_[i];
+      } else if (request->simple) [[likely]] {
+        real_[i] = request->real;
+        needs_status_ = needs_status_ || needs_status(*request);
       } else if (request->state == Receive::State::inactive) {
         real_[i] = MPI_REQUEST_NULL;
       } else if (in_mpi(*request)) [[likely]] {
         real_[i] = request->real;
+        needs_status_ = true;
       } else {
         real_[i] = MPI_REQUEST_NULL;
         ++waiting_;
@@ -58,10 +94,13 @@ class Batch {
 
   MPI_Request* real() { return real_; }
 
-  /// Room for `size` statuses when the program wants none.
+  /// Where MPI is to put the statuses: Cairn may need some when the program wants none.
   MPI_Status* statuses(MPI_Status* wanted) {
-    return wanted != MPI_STATUSES_IGNORE ? wanted
-                                         : statuses_.take(static_cast<std::size_t>(count_));
+    if (wanted != MPI_STATUSES_IGNORE || (fast.plain && !needs_status_)) return wanted;
+    if (own_statuses_ == nullptr) {
+      own_statuses_ = statuses_.take(static_cast<std::size_t>(count_));
+    }
+    return own_statuses_;
   }
 
   /// MPI has completed the request at `place` with `status`.
@@ -72,12 +111,29 @@ class Batch {
       return error;
     }
     if (request->state == Receive::State::inactive) return error;
+    if (fast.plain && request->simple && error == MPI_SUCCESS) [[likely]] {
+      complete_simple(&handles_[place], *request, &status);
+      return error;
+    }
     return finish(&handles_[place], *request, real_[place], status, error, report);
   }
 
   /// MPI has completed those whose places are in `places` (all when that is null), with `error`;
   /// the statuses are in the order of `places`.
   int complete_many(int number, const int* places, MPI_Status* statuses, int error) {
+    if (statuses == MPI_STATUSES_IGNORE) {
+      // All are simple, and from known sources. One that failed has taken its message, too.
+      for (int i = 0; i < number; ++i) {
+        const int place = places == nullptr ? i : places[i];
+        Request* request = Requests::find(handles_[place]);
+        if (request == nullptr) {
+          handles_[place] = real_[place];
+        } else if (request->active()) {
+          complete_simple(&handles_[place], *request, nullptr);
+        }
+      }
+      return error;
+    }
     bool reported = error != MPI_ERR_IN_STATUS;
     for (int i = 0; i < number; ++i) {
       const int place = places == nullptr ? i : places[i];
@@ -108,6 +164,8 @@ class Batch {
   Scratch<MPI_Request> reals_;
   MPI_Request* real_;
   Scratch<MPI_Status> statuses_;
+  MPI_Status* own_statuses_ = nullptr;
+  bool needs_status_ = false;
   bool gathered_ = false;
   int waiting_ = 0;
   std::uint64_t generation_ = 0;
@@ -135,7 +193,8 @@ int test_one(MPI_Request* request, int* flag, MPI_Status* status) {
 
 int test_all(Batch& batch, int count, int* flag, MPI_Status* statuses) {
   *flag = 0;
-  return batch.refresh() ? native.Testall(count, batch.real(), flag, statuses) : MPI_SUCCESS;
+  if (!batch.refresh()) return MPI_SUCCESS;
+  return native.Testall(count, batch.real(), flag, batch.statuses(statuses));
 }
 
 int test_any(Batch& batch, int count, int* index, int* flag, MPI_Status* status) {
@@ -147,9 +206,17 @@ int test_any(Batch& batch, int count, int* index, int* flag, MPI_Status* status)
 
 int test_some(Batch& batch, int count, int* done, int* indices, MPI_Status* statuses) {
   const bool all_in_mpi = batch.refresh();
-  const int error = native.Testsome(count, batch.real(), done, indices, statuses);
+  const int error = native.Testsome(count, batch.real(), done, indices, batch.statuses(statuses));
   if (!all_in_mpi && *done == MPI_UNDEFINED) *done = 0;
   return error;
+}
+
+/// MPI_Wait when there may be more to do than to count, or to wait.
+[[gnu::noinline]] int wait(MPI_Request* request, MPI_Status* status) {
+  const Entry entry;
+  if (layer == nullptr || request == nullptr) return native.Wait(request, status);
+  return poll_until([&] { return Batch{1, request}.describe("MPI_Wait"); },
+                    [&](int* flag) { return test_one(request, flag, status); });
 }
 
 }  // namespace
@@ -158,17 +225,27 @@ int test_some(Batch& batch, int count, int* done, int* indices, MPI_Status* stat
 using namespace cairn::mpi;
 
 CAIRN_WRAPPER(int, Wait)(MPI_Request* request, MPI_Status* status) {
-  const Entry entry;
-  if (layer == nullptr || request == nullptr) return native.Wait(request, status);
-  return poll_until(
-      [&] { return Batch{1, request}.describe("MPI_Wait"); },
-      [&](int* flag) { return test_one(request, flag, status); });
+  if (fast.plain && request != nullptr) [[likely]] {
+    Request* known = Requests::find(*request);
+    int done = 0;
+    if (known != nullptr && known->simple) [[likely]] {
+      const int error = test_simple(request, *known, &done, status);
+      if (done != 0 || error != MPI_SUCCESS) [[likely]]
+        return error;
+    }
+  }
+  return wait(request, status);
 }
 
 CAIRN_WRAPPER(int, Test)(MPI_Request* request, int* flag, MPI_Status* status) {
   const Entry entry;
   if (layer == nullptr || request == nullptr) return native.Test(request, flag, status);
   layer->poll_sometimes();
+  if (fast.plain) [[likely]] {
+    Request* known = Requests::find(*request);
+    if (known != nullptr && known->simple) [[likely]]
+      return test_simple(request, *known, flag, status);
+  }
   return test_one(request, flag, status);
 }
 
@@ -177,10 +254,9 @@ CAIRN_WRAPPER(int, Waitall)(int count, MPI_Request* requests, MPI_Status* status
   if (layer == nullptr || count <= 0 || requests == nullptr)
     return native.Waitall(count, requests, statuses);
   Batch batch{count, requests};
-  MPI_Status* seen = batch.statuses(statuses);
   const int error = poll_until([&] { return batch.describe("MPI_Waitall"); },
-                               [&](int* flag) { return test_all(batch, count, flag, seen); });
-  return batch.complete_many(count, nullptr, seen, error);
+                               [&](int* flag) { return test_all(batch, count, flag, statuses); });
+  return batch.complete_many(count, nullptr, batch.statuses(statuses), error);
 }
 
 CAIRN_WRAPPER(int, Testall)(int count, MPI_Request* requests, int* flag, MPI_Status* statuses) {
@@ -189,10 +265,9 @@ CAIRN_WRAPPER(int, Testall)(int count, MPI_Request* requests, int* flag, MPI_Sta
     return native.Testall(count, requests, flag, statuses);
   layer->poll_sometimes();
   Batch batch{count, requests};
-  MPI_Status* seen = batch.statuses(statuses);
-  const int error = test_all(batch, count, flag, seen);
+  const int error = test_all(batch, count, flag, statuses);
   if (*flag == 0 && error == MPI_SUCCESS) return error;
-  return batch.complete_many(count, nullptr, seen, error);
+  return batch.complete_many(count, nullptr, batch.statuses(statuses), error);
 }
 
 CAIRN_WRAPPER(int, Waitany)(int count, MPI_Request* requests, int* index, MPI_Status* status) {
@@ -230,10 +305,9 @@ CAIRN_WRAPPER(int, Testsome)(int count, MPI_Request* requests, int* done, int* i
     return native.Testsome(count, requests, done, indices, statuses);
   layer->poll_sometimes();
   Batch batch{count, requests};
-  MPI_Status* seen = batch.statuses(statuses);
-  const int error = test_some(batch, count, done, indices, seen);
+  const int error = test_some(batch, count, done, indices, statuses);
   if (*done == MPI_UNDEFINED || *done <= 0) return error;
-  return batch.complete_many(*done, indices, seen, error);
+  return batch.complete_many(*done, indices, batch.statuses(statuses), error);
 }
 
 CAIRN_WRAPPER(int, Waitsome)(int count, MPI_Request* requests, int* done, int* indices,
@@ -242,14 +316,13 @@ CAIRN_WRAPPER(int, Waitsome)(int count, MPI_Request* requests, int* done, int* i
   if (layer == nullptr || count <= 0 || requests == nullptr)
     return native.Waitsome(count, requests, done, indices, statuses);
   Batch batch{count, requests};
-  MPI_Status* seen = batch.statuses(statuses);
   const int error = poll_until(
       [&] { return batch.describe("MPI_Waitsome"); },
       [&](int* flag) {
-        const int result = test_some(batch, count, done, indices, seen);
+        const int result = test_some(batch, count, done, indices, statuses);
         *flag = static_cast<int>(*done != 0);
         return result;
       });
   if (*done == MPI_UNDEFINED || *done <= 0) return error;
-  return batch.complete_many(*done, indices, seen, error);
+  return batch.complete_many(*done, indices, batch.statuses(statuses), error);
 }

@@ -42,8 +42,8 @@ int improbe(Communicator& communicator, int source, int tag, int* flag, MPI_Mess
     tag = found->envelope.tag;
     if (found->stored != communicator.store.end()) {
       describe_stored(*found->stored, seen);
-      stored = std::make_unique<StoredMessage>(std::move(*found->stored));
-      communicator.store.erase(found->stored);
+      stored = std::make_unique<StoredMessage>(
+          layer->window().take_stored(communicator, found->stored));
     }
   }
   if (stored == nullptr) {

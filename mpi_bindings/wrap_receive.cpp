@@ -4,13 +4,17 @@
 
 #include "mpi_bindings/wrappers.hpp"
 
-using namespace cairn::mpi;
+namespace cairn::mpi {
+namespace {
 
-CAIRN_WRAPPER(int, Irecv)(void* buffer, int count, MPI_Datatype type, int source, int tag,
-                          MPI_Comm comm, MPI_Request* request) {
+/// MPI_Irecv when there may be more to do than to count.
+[[gnu::noinline]] int start_receive(void* buffer, int count, MPI_Datatype type, int source,
+                                    int tag, MPI_Comm comm, MPI_Request* request) {
   const Entry entry;
   Communicator* communicator = managed(comm, source);
-  if (communicator == nullptr) return native.Irecv(buffer, count, type, source, tag, comm, request);
+  if (communicator == nullptr) {
+    return native.Irecv(buffer, count, type, source, tag, comm, request);
+  }
   Request& receive =
       layer->new_request(Request::Kind::receive, "MPI_Irecv", *communicator, source, tag);
   receive.buffer = buffer;
@@ -25,20 +29,80 @@ CAIRN_WRAPPER(int, Irecv)(void* buffer, int count, MPI_Datatype type, int source
   return error;
 }
 
-CAIRN_WRAPPER(int, Recv)(void* buffer, int count, MPI_Datatype type, int source, int tag,
-                         MPI_Comm comm, MPI_Status* status) {
+/// Waits for a receive that has been posted.
+int wait(BlockingReceive& receive, MPI_Status* status) {
+  MPI_Status own;
+  MPI_Status* seen = status == MPI_STATUS_IGNORE ? &own : status;
+  seen->MPI_SOURCE = MPI_PROC_NULL;
+  const int error = poll_until([&] { return receive.describe(); },
+                               [&](int* flag) { return receive.test(flag, seen); });
+  return receive.finish(*seen, error);
+}
+
+/// MPI_Recv, likewise.
+[[gnu::noinline]] int receive(void* buffer, int count, MPI_Datatype type, int source, int tag,
+                              MPI_Comm comm, MPI_Status* status) {
   const Entry entry;
   Communicator* communicator = managed(comm, source);
   if (communicator == nullptr) return native.Recv(buffer, count, type, source, tag, comm, status);
   BlockingReceive receive{"MPI_Recv", buffer, count, type, source, tag, communicator};
-  int error = layer->post(receive.request());
-  if (error != MPI_SUCCESS) return error;
+  const int error = layer->post(receive.request());
+  return error == MPI_SUCCESS ? wait(receive, status) : error;
+}
+
+/// MPI_Recv whose receive is in MPI as `real`, and which has to wait.
+[[gnu::noinline]] int wait_plainly(void* buffer, int count, MPI_Datatype type, int source, int tag,
+                                   MPI_Status* status, MPI_Request real) {
+  BlockingReceive receive{"MPI_Recv", buffer, count, type, source, tag, fast.communicator};
+  receive.request().state = Receive::State::in_mpi;
+  receive.request().colour = static_cast<std::uint8_t>(fast.colour);
+  receive.request().stamp = layer->next_stamp();
+  receive.request().real = real;
+  return wait(receive, status);
+}
+
+}  // namespace
+}  // namespace cairn::mpi
+
+using namespace cairn::mpi;
+
+CAIRN_WRAPPER(int, Irecv)(void* buffer, int count, MPI_Datatype type, int source, int tag,
+                          MPI_Comm comm, MPI_Request* request) {
+  if (!fast.fits(comm) || source == MPI_PROC_NULL) [[unlikely]]
+    return start_receive(buffer, count, type, source, tag, comm, request);
+  Request& made = layer->requests().take();
+  made.begin(Request::Kind::receive, fast.colour, "MPI_Irecv", source, tag, fast.communicator);
+  made.buffer = buffer;
+  made.count = count;
+  made.type = type;
+  made.stamp = layer->next_stamp();
+  const int error = native.Irecv(buffer, count, type, source, tag, fast.coloured(), &made.real);
+  if (error != MPI_SUCCESS) [[unlikely]] {
+    layer->requests().put(made);
+    return error;
+  }
+  *request = Requests::handle(made);
+  return error;
+}
+
+CAIRN_WRAPPER(int, Recv)(void* buffer, int count, MPI_Datatype type, int source, int tag,
+                         MPI_Comm comm, MPI_Status* status) {
+  if (!fast.fits(comm) || source == MPI_PROC_NULL) [[unlikely]]
+    return receive(buffer, count, type, source, tag, comm, status);
+  MPI_Request real = MPI_REQUEST_NULL;
+  int error = native.Irecv(buffer, count, type, source, tag, fast.coloured(), &real);
+  if (error != MPI_SUCCESS) [[unlikely]]
+    return error;
   MPI_Status own;
   MPI_Status* seen = status == MPI_STATUS_IGNORE ? &own : status;
-  seen->MPI_SOURCE = MPI_PROC_NULL;
-  error = poll_until([&] { return receive.describe(); },
-                     [&](int* flag) { return receive.test(flag, seen); });
-  return receive.finish(*seen, error);
+  int done = 0;
+  error = native.Test(&real, &done, seen);
+  if (done == 0 && error == MPI_SUCCESS) {
+    return wait_plainly(buffer, count, type, source, tag, status, real);
+  }
+  // A truncated message has been received, too.
+  if (seen->MPI_SOURCE >= 0) ++fast.communicator->channel(seen->MPI_SOURCE).received;
+  return error;
 }
 
 CAIRN_WRAPPER(int, Sendrecv)(const void* send_buffer, int send_count, MPI_Datatype send_type,
@@ -53,7 +117,7 @@ CAIRN_WRAPPER(int, Sendrecv)(const void* send_buffer, int send_count, MPI_Dataty
                            status);
   }
   if (source == MPI_PROC_NULL) {
-    const int error = MPI_Send(send_buffer, send_count, send_type, destination, send_tag, comm);
+    const int error = PMPI_Send(send_buffer, send_count, send_type, destination, send_tag, comm);
     if (error != MPI_SUCCESS) return error;
     return native.Recv(receive_buffer, receive_count, receive_type, source, receive_tag, comm,
                        status);

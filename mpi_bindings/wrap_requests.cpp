@@ -7,6 +7,7 @@ CAIRN_WRAPPER(int, Cancel)(MPI_Request* request) {
   const Entry entry;
   Request* known = request == nullptr ? nullptr : Requests::find(*request);
   if (known == nullptr) return native.Cancel(request);
+  known->simple = false;
   switch (known->kind) {
     case Request::Kind::send:
       // It has been counted. Open MPI can't cancel sends either.
@@ -32,6 +33,7 @@ CAIRN_WRAPPER(int, Request_free)(MPI_Request* request) {
   Request* known = request == nullptr ? nullptr : Requests::find(*request);
   if (known == nullptr) return native.Request_free(request);
   *request = MPI_REQUEST_NULL;
+  known->simple = false;
   if (known->kind == Request::Kind::receive && known->active()) {
     layer->complete_later(*known);
     return MPI_SUCCESS;
@@ -62,6 +64,7 @@ CAIRN_WRAPPER(int, Request_get_status)(MPI_Request request, int* flag, MPI_Statu
 /// A pending receive may have to be posted again, so Cairn needs its type for as long.
 CAIRN_WRAPPER(int, Type_free)(MPI_Datatype* type) {
   const Entry entry;
+  fast.small_type = {};  // another type may get the same handle
   if (layer != nullptr && type != nullptr) {
     layer->requests().for_each([&](Request& request) {
       const bool uses = request.kind == Request::Kind::receive && request.type == *type &&
@@ -71,6 +74,7 @@ CAIRN_WRAPPER(int, Type_free)(MPI_Datatype* type) {
       PMPI_Type_contiguous(1, *type, &request.type);
       PMPI_Type_commit(&request.type);
       request.own_type = true;
+      request.simple = false;
     });
   }
   return native.Type_free(type);

@@ -1,4 +1,6 @@
 // Sends.
+#include <climits>
+
 #include "mpi_bindings/wrappers.hpp"
 
 namespace cairn::mpi {
@@ -8,10 +10,14 @@ namespace {
 constexpr long small_bytes = 1024;
 
 bool is_small(int count, MPI_Datatype type) {
+  if (type == fast.small_type) [[likely]]
+    return count <= fast.small_count;
   if (type == MPI_DATATYPE_NULL) return true;  // MPI will complain
   int size = 0;
   PMPI_Type_size(type, &size);
-  return static_cast<long>(count) * size <= small_bytes;
+  fast.small_type = type;
+  fast.small_count = size == 0 ? INT_MAX : static_cast<int>(small_bytes / size);
+  return count <= fast.small_count;
 }
 
 using Start = int (*)(const void*, int, MPI_Datatype, int, int, MPI_Comm, MPI_Request*);
@@ -40,17 +46,53 @@ int send_buffered(Send send, const void* buffer, int count, MPI_Datatype type, i
   return error;
 }
 
-int start_send(Start start, const char* name, const void* buffer, int count, MPI_Datatype type,
-               int destination, int tag, Communicator& communicator, MPI_Request* request) {
-  layer->announce(communicator, destination);
+/// MPI_Send when there may be more to do than to count.
+[[gnu::noinline]] int send(const void* buffer, int count, MPI_Datatype type, int destination,
+                           int tag, MPI_Comm comm) {
+  const Entry entry;
+  Communicator* communicator = managed(comm, destination);
+  if (communicator == nullptr) return native.Send(buffer, count, type, destination, tag, comm);
+  if (is_small(count, type)) {
+    return send_buffered(native.Send, buffer, count, type, destination, tag, *communicator);
+  }
+  return send_polled(native.Isend, "MPI_Send", buffer, count, type, destination, tag,
+                     *communicator);
+}
+
+/// A non-blocking send, likewise. `unmanaged`: what the program has called.
+[[gnu::noinline]] int start_send(Start start, Start unmanaged, const char* name,
+                                 const void* buffer, int count, MPI_Datatype type, int destination,
+                                 int tag, MPI_Comm comm, MPI_Request* request) {
+  const Entry entry;
+  Communicator* communicator = managed(comm, destination);
+  if (communicator == nullptr) {
+    return unmanaged(buffer, count, type, destination, tag, comm, request);
+  }
+  layer->announce(*communicator, destination);
   MPI_Request real = MPI_REQUEST_NULL;
   const int error =
-      start(buffer, count, type, destination, tag, layer->coloured(communicator), &real);
+      start(buffer, count, type, destination, tag, layer->coloured(*communicator), &real);
   if (error != MPI_SUCCESS) return error;
-  ++communicator.channel(destination).sent;
+  ++communicator->channel(destination).sent;
   Request& made =
-      layer->new_request(Request::Kind::send, name, communicator, destination, tag);
+      layer->new_request(Request::Kind::send, name, *communicator, destination, tag);
   made.real = real;
+  *request = Requests::handle(made);
+  return error;
+}
+
+/// The same when there is nothing else to do. What is set before MPI's call need not outlive it.
+[[gnu::always_inline]] inline int start_plainly(Start start, const char* name, Channel& channel,
+                                                const void* buffer, int count, MPI_Datatype type,
+                                                int tag, MPI_Request* request) {
+  Request& made = layer->requests().take();
+  made.begin(Request::Kind::send, fast.colour, name, channel.peer, tag, fast.communicator);
+  const int error = start(buffer, count, type, channel.peer, tag, fast.coloured(), &made.real);
+  if (error != MPI_SUCCESS) [[unlikely]] {
+    layer->requests().put(made);
+    return error;
+  }
+  ++channel.sent;
   *request = Requests::handle(made);
   return error;
 }
@@ -64,18 +106,21 @@ using namespace cairn::mpi;
   const void *buffer, int count, MPI_Datatype type, int destination, int tag, MPI_Comm comm
 
 CAIRN_WRAPPER(int, Send)(CAIRN_SEND_PARAMETERS) {
-  const Entry entry;
-  Communicator* communicator = managed(comm, destination);
-  if (communicator == nullptr) return native.Send(buffer, count, type, destination, tag, comm);
-  if (is_small(count, type)) [[likely]]
-    return send_buffered(native.Send, buffer, count, type, destination, tag, *communicator);
-  return send_polled(native.Isend, "MPI_Send", buffer, count, type, destination, tag,
-                     *communicator);
+  if (fast.fits(comm) && type == fast.small_type && count <= fast.small_count) [[likely]] {
+    Channel& channel = fast.communicator->recent_channel(destination);
+    if (channel.peer == destination) [[likely]] {
+      const int error = native.Send(buffer, count, type, destination, tag, fast.coloured());
+      if (error == MPI_SUCCESS) [[likely]]
+        ++channel.sent;
+      return error;
+    }
+  }
+  return send(buffer, count, type, destination, tag, comm);
 }
 
 /// A ready send is a standard one: Cairn may be holding the receive that it relies on.
 CAIRN_WRAPPER(int, Rsend)(CAIRN_SEND_PARAMETERS) {
-  return MPI_Send(buffer, count, type, destination, tag, comm);
+  return send(buffer, count, type, destination, tag, comm);
 }
 
 CAIRN_WRAPPER(int, Ssend)(CAIRN_SEND_PARAMETERS) {
@@ -93,14 +138,16 @@ CAIRN_WRAPPER(int, Bsend)(CAIRN_SEND_PARAMETERS) {
   return send_buffered(native.Bsend, buffer, count, type, destination, tag, *communicator);
 }
 
-#define CAIRN_START_WRAPPER(name, start)                                                     \
-  CAIRN_WRAPPER(int, name)(CAIRN_SEND_PARAMETERS, MPI_Request* request) {                    \
-    const Entry entry;                                                                       \
-    Communicator* communicator = managed(comm, destination);                                 \
-    if (communicator == nullptr)                                                             \
-      return native.name(buffer, count, type, destination, tag, comm, request);              \
-    return start_send(native.start, "MPI_" #name, buffer, count, type, destination, tag,     \
-                      *communicator, request);                                               \
+#define CAIRN_START_WRAPPER(name, start)                                                       \
+  CAIRN_WRAPPER(int, name)(CAIRN_SEND_PARAMETERS, MPI_Request* request) {                      \
+    if (fast.fits(comm)) [[likely]] {                                                          \
+      Channel& channel = fast.communicator->recent_channel(destination);                       \
+      if (channel.peer == destination) [[likely]]                                              \
+        return start_plainly(native.start, "MPI_" #name, channel, buffer, count, type, tag,    \
+                             request);                                                         \
+    }                                                                                          \
+    return start_send(native.start, native.name, "MPI_" #name, buffer, count, type,            \
+                      destination, tag, comm, request);                                        \
   }
 
 CAIRN_START_WRAPPER(Isend, Isend)

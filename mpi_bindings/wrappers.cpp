@@ -5,16 +5,12 @@
 namespace cairn::mpi {
 
 void Entry::enter() {
+  if (!layer->enter()) return;
   entered_ = layer;
-  if (entered_->threaded()) entered_->lock().lock();
-  ++entered_->depth();
   if (entered_->stress()) entered_->called();
 }
 
-void Entry::leave() {
-  --entered_->depth();
-  if (entered_->threaded()) entered_->lock().unlock();
-}
+void Entry::leave() { entered_->leave(); }
 
 bool in_mpi(Request& request) {
   if (request.state == Receive::State::in_mpi && request.kind != Request::Kind::duplication)

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <mpi.h>
-#include <sched.h>
 
 #include "mpi_bindings/channel_layer.hpp"
 #include "mpi_bindings/native.hpp"
@@ -41,12 +40,12 @@ class Released {
   Released() {
     if (layer != nullptr && layer->threaded()) [[unlikely]] {
       released_ = layer;
-      released_->lock().unlock();
+      released_->unlock();
     }
   }
   ~Released() {
     if (released_ != nullptr) [[unlikely]]
-      released_->lock().lock();
+      released_->lock();
   }
   Released(const Released&) = delete;
   Released& operator=(const Released&) = delete;
@@ -74,10 +73,7 @@ int poll_until(Describe&& describe, Test&& test) {
   layer->current_call() = describe();
   ++layer->blocked_calls();
   do {
-    if (layer->threaded()) [[unlikely]] {
-      const Released released;
-      sched_yield();
-    }
+    layer->let_others_run();
     layer->poll_sometimes();
     error = test(&flag);
   } while (flag == 0 && error == MPI_SUCCESS);

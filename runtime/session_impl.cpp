@@ -146,6 +146,7 @@ void SessionImpl::record(const char* event, std::uint64_t epoch_number,
 }
 
 std::uint64_t SessionImpl::restart() {
+  const mpi::Alone alone;
   if (chaos_is_on()) {
     restart_called = true;
     if (rank == 0) log::info("CAIRN_CHAOS is on: starts afresh and takes no checkpoints");
@@ -208,6 +209,7 @@ bool SessionImpl::due_here() const {
 }
 
 Status SessionImpl::pass_safe_point(bool pinned, bool& committed) {
+  const mpi::Alone alone;  // B9
   committed = false;
   ++safe_point_index;
   if (chaos_is_on()) {
@@ -225,7 +227,7 @@ Status SessionImpl::pass_safe_point(bool pinned, bool& committed) {
     const double begin = transport->now();
     do {
       // Whoever waits also drains, so that a peer in a rendezvous send can come here (I5).
-      layer->window().pull_current(options.store_limit_mib << 20);
+      layer->pull_current(options.store_limit_mib << 20);
       verdict = poll_here(pinned);
     } while (verdict == Verdict::none && agreement->must_wait());
     if (verdict == Verdict::cut) status = take(transport->now() - begin, committed);

@@ -3,7 +3,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/rules.hpp"
+
 namespace cairn::protocol {
+
+/// E1. The own window is not enough.
+bool UncapturedEpochs::may_cut() const {
+  return closed_ == epoch_ || (closing_ && rule_removed(Rule::e1_closed));
+}
 
 void UncapturedEpochs::start() {
   heard_ = epoch_ + 1;
@@ -24,6 +31,7 @@ void UncapturedEpochs::cut() {
   for (const int neighbour : {(rank - 1) / 2, 2 * rank + 1, 2 * rank + 2}) {
     if (neighbour == rank || neighbour >= transport_.size()) continue;
     if (rank == 0 && neighbour == 0) continue;
+    if (rule_removed(Rule::e2_flood)) continue;
     transport_.send_marker({neighbour, epoch_, {}, true});
   }
   for (const Marker& marker : std::exchange(early_, {})) take_in(marker);
@@ -70,7 +78,7 @@ void UncapturedEpochs::poll_window() {
 
 void UncapturedEpochs::poll() {
   receive();
-  if (closed_ == epoch_ && heard_ > epoch_) cut();
+  if (may_cut() && heard_ > epoch_) cut();
   if (closed_ < epoch_) poll_window();
   if (leaving_begun_) poll_leaving();
 }

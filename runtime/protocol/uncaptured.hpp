@@ -20,7 +20,7 @@ class UncapturedEpochs {
       : transport_(transport), leaving_(leaving), channels_(channels) {}
 
   /// Whether this rank may start an epoch: it knows of none under way.
-  bool may_start() const { return closed_ == epoch_ && heard_ == epoch_ && !leaving_begun_; }
+  bool may_start() const { return may_cut() && heard_ == epoch_ && !leaving_begun_; }
   void start();
   /// Makes what progress is possible. Call from every polled MPI call.
   void poll();
@@ -38,6 +38,7 @@ class UncapturedEpochs {
   /// under way from here; until that is so everywhere.
   enum class Leaving { no, gathering, counting, settling, quieting, gone };
 
+  bool may_cut() const;
   void receive();
   void cut();
   void take_in(const Marker& marker);
