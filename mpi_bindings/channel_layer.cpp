@@ -312,6 +312,7 @@ int ChannelLayer::post(Request& receive) {
   if (!fast.plain) [[unlikely]]
     settle();
   receive.stamp = ++stamps_;
+  receive.simple = false;
   receive.counted = false;
   receive.cancelled = false;
   receive.delivered = false;

@@ -19,6 +19,11 @@ inline void complete_simple(MPI_Request* handle, Request& request, const MPI_Sta
     const int source = request.peer != MPI_ANY_SOURCE ? request.peer : status->MPI_SOURCE;
     ++request.communicator->channel(source).received;
   }
+  if (request.persistent) [[unlikely]] {
+    request.state = Receive::State::inactive;
+    request.simple = false;
+    return;
+  }
   *handle = MPI_REQUEST_NULL;
   layer->requests().put(request);
 }
@@ -238,14 +243,17 @@ CAIRN_WRAPPER(int, Wait)(MPI_Request* request, MPI_Status* status) {
 }
 
 CAIRN_WRAPPER(int, Test)(MPI_Request* request, int* flag, MPI_Status* status) {
+  if (fast.plain && request != nullptr) [[likely]] {
+    Request* known = Requests::find(*request);
+    if (known != nullptr && known->simple) [[likely]] {
+      const int error = test_simple(request, *known, flag, status);
+      if (*flag == 0) layer->poll_sometimes();
+      return error;
+    }
+  }
   const Entry entry;
   if (layer == nullptr || request == nullptr) return native.Test(request, flag, status);
   layer->poll_sometimes();
-  if (fast.plain) [[likely]] {
-    Request* known = Requests::find(*request);
-    if (known != nullptr && known->simple) [[likely]]
-      return test_simple(request, *known, flag, status);
-  }
   return test_one(request, flag, status);
 }
 

@@ -61,6 +61,21 @@ int wait(BlockingReceive& receive, MPI_Status* status) {
   return wait(receive, status);
 }
 
+/// A receive that is in MPI as `real`, while there is nothing else to do.
+inline int finish_plainly(void* buffer, int count, MPI_Datatype type, int source, int tag,
+                          MPI_Status* status, MPI_Request real) {
+  MPI_Status own;
+  MPI_Status* seen = status == MPI_STATUS_IGNORE ? &own : status;
+  int done = 0;
+  const int error = native.Test(&real, &done, seen);
+  if (done == 0 && error == MPI_SUCCESS) {
+    return wait_plainly(buffer, count, type, source, tag, status, real);
+  }
+  // A truncated message has been received, too.
+  if (seen->MPI_SOURCE >= 0) ++fast.communicator->channel(seen->MPI_SOURCE).received;
+  return error;
+}
+
 }  // namespace
 }  // namespace cairn::mpi
 
@@ -90,25 +105,37 @@ CAIRN_WRAPPER(int, Recv)(void* buffer, int count, MPI_Datatype type, int source,
   if (!fast.fits(comm) || source == MPI_PROC_NULL) [[unlikely]]
     return receive(buffer, count, type, source, tag, comm, status);
   MPI_Request real = MPI_REQUEST_NULL;
-  int error = native.Irecv(buffer, count, type, source, tag, fast.coloured(), &real);
+  const int error = native.Irecv(buffer, count, type, source, tag, fast.coloured(), &real);
   if (error != MPI_SUCCESS) [[unlikely]]
     return error;
-  MPI_Status own;
-  MPI_Status* seen = status == MPI_STATUS_IGNORE ? &own : status;
-  int done = 0;
-  error = native.Test(&real, &done, seen);
-  if (done == 0 && error == MPI_SUCCESS) {
-    return wait_plainly(buffer, count, type, source, tag, status, real);
-  }
-  // A truncated message has been received, too.
-  if (seen->MPI_SOURCE >= 0) ++fast.communicator->channel(seen->MPI_SOURCE).received;
-  return error;
+  return finish_plainly(buffer, count, type, source, tag, status, real);
 }
 
 CAIRN_WRAPPER(int, Sendrecv)(const void* send_buffer, int send_count, MPI_Datatype send_type,
                              int destination, int send_tag, void* receive_buffer,
                              int receive_count, MPI_Datatype receive_type, int source,
                              int receive_tag, MPI_Comm comm, MPI_Status* status) {
+  if (fast.fits(comm) && source != MPI_PROC_NULL && send_type == fast.small_type &&
+      send_count <= fast.small_count) [[likely]] {
+    Channel& channel = fast.communicator->recent_channel(destination);
+    if (channel.peer == destination) [[likely]] {
+      MPI_Request real = MPI_REQUEST_NULL;
+      int error = native.Irecv(receive_buffer, receive_count, receive_type, source, receive_tag,
+                               fast.coloured(), &real);
+      if (error != MPI_SUCCESS) [[unlikely]]
+        return error;
+      error = native.Send(send_buffer, send_count, send_type, destination, send_tag,
+                          fast.coloured());
+      if (error != MPI_SUCCESS) [[unlikely]] {
+        native.Cancel(&real);
+        native.Wait(&real, MPI_STATUS_IGNORE);
+        return error;
+      }
+      ++channel.sent;
+      return finish_plainly(receive_buffer, receive_count, receive_type, source, receive_tag,
+                            status, real);
+    }
+  }
   const Entry entry;
   Communicator* communicator = managed(comm);
   if (communicator == nullptr) {

@@ -66,6 +66,7 @@ int finish(MPI_Request* handle, Request& request, MPI_Request real, MPI_Status& 
     return error;
   }
   request.state = Receive::State::inactive;
+  request.simple = false;
   // Open MPI frees a persistent request that fails.
   const bool was_twin = request.real == request.twins[request.colour];
   if (!was_twin || real != MPI_REQUEST_NULL) return error;

@@ -125,10 +125,12 @@ def instructions(with_cairn):
         mpirun(1, *preload(with_cairn), "valgrind", "--tool=callgrind",
                "--callgrind-out-file=counts", "--dump-before=measured_*",
                BIN / "bench_instructions", cwd=directory)
-        parts = [path.read_text(encoding="utf-8") for path in sorted(
-            pathlib.Path(directory).glob("counts.*"), key=lambda path: int(path.suffix[1:]))]
+        numbered = sorted(pathlib.Path(directory).glob("counts.*"),
+                          key=lambda path: int(path.suffix[1:]))
+        last = pathlib.Path(directory, "counts")  # of the end, without a number in some versions
+        parts = [path.read_text(encoding="utf-8") for path in [*numbered, last] if path.exists()]
     # Part n ends where call n begins, so a call's cost is in the part after the one it ends.
-    calls = [re.search(r"Trigger: --dump-before=measured_(\w+)", part)[1] for part in parts]
+    calls = re.findall(r"Trigger: --dump-before=measured_(\w+)", "".join(parts))
     costs = [int(re.search(r"^summary: (\d+)", part, re.MULTILINE)[1]) for part in parts[1:]]
     return {calls[i]: (costs[i + 2] - costs[i + 1]) / (640 - 64)
             for i in range(0, len(costs), 3)}

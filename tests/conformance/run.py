@@ -22,10 +22,17 @@ EPOCHS = re.compile(
 )
 
 
+def sanitizer_runtime(library):
+    """The sanitizer that a library was built with has to come first, if any."""
+    needed = subprocess.run(["ldd", library], capture_output=True, text=True, check=True).stdout
+    return re.findall(r"=> (\S*/lib[at]san\.so\S*)", needed)
+
+
 def command(program, ranks, mode, library, arguments):
     preload = {"plain": [], "cairn": [], "chaos": ["-x", f"CAIRN_CHAOS={CHAOS}"]}[mode]
     if mode != "plain":
-        preload += ["-x", f"LD_PRELOAD={library}"]
+        libraries = [*sanitizer_runtime(library), library]
+        preload += ["-x", "LD_PRELOAD=" + ":".join(libraries)]
     return ["mpirun", "--oversubscribe", "-n", ranks, *preload, program, *arguments]
 
 
