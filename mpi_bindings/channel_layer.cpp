@@ -90,6 +90,8 @@ void ChannelLayer::set_stress() {
 void ChannelLayer::settle() {
   fast.colour = window_.colour();
   fast.plain = !guarded_ && !window_.open() && window_.stored_messages() == 0 && zombies_.empty();
+  fast.quiet = fast.plain && std::all_of(progress_.begin(), progress_.end(),
+                                         [](const Progress* one) { return one->idle(); });
 }
 
 bool ChannelLayer::enter() {
@@ -129,6 +131,17 @@ void ChannelLayer::poll() {
   reap_freed();
   for (Progress* progress : progress_) progress->poll();
   polling_ = false;
+  settle();
+}
+
+void ChannelLayer::add_progress(Progress* progress) {
+  progress_.push_back(progress);
+  settle();
+}
+
+void ChannelLayer::remove_progress(Progress* progress) {
+  std::erase(progress_, progress);
+  settle();
 }
 
 void ChannelLayer::finalize() {
@@ -213,8 +226,8 @@ void ChannelLayer::adopt_duplicate(MPI_Comm handle, MPI_Comm twin,
 bool ChannelLayer::has_pending(const Communicator& communicator) {
   bool pending = false;
   requests_.for_each([&](const Request& request) {
-    pending = pending || (request.communicator == &communicator &&
-                          (request.active() || request.persistent));
+    pending = pending ||
+              (request.communicator == &communicator && (request.active() || request.persistent));
   });
   messages_.for_each([&](const MatchedMessage& message) {
     pending = pending || message.communicator == &communicator;

@@ -32,6 +32,9 @@ class Progress {
   /// Called again and again while the program is blocked in a polled MPI call, and now and then in
   /// others.
   virtual void poll() = 0;
+  /// Whether poll() would do nothing, however long it takes until the program's next call. What
+  /// changes it calls ChannelLayer::settle().
+  virtual bool idle() const { return false; }
   /// Called at the start of MPI_Finalize, on every rank.
   virtual void finalize() = 0;
   /// The program has made an MPI call. Only with ChannelLayer::stress().
@@ -69,8 +72,8 @@ struct ChannelCount {
 
 class ChannelLayer {
  public:
-  /// Starts managing MPI_COMM_WORLD and MPI_COMM_SELF. Collective, right after MPI_Init. `threaded`:
-  /// several threads of the program call MPI at once; then each wrapper takes lock().
+  /// Starts managing MPI_COMM_WORLD and MPI_COMM_SELF. Collective, right after MPI_Init.
+  /// `threaded`: several threads of the program call MPI at once; then each wrapper takes lock().
   explicit ChannelLayer(bool threaded);
   /// Frees everything. Collective, right before MPI's own Finalize.
   ~ChannelLayer();
@@ -148,9 +151,10 @@ class ChannelLayer {
   void meet(Communicator& communicator, const char* call);
   /// Likewise, of some ranks of MPI_COMM_WORLD, which give the same `key`.
   void meet(const std::vector<int>& members, std::uint64_t key);
-  /// A communicator of all ranks that carries nothing but what Open MPI itself sends, point to point
-  /// and with the program's tag, while it makes communicators: on the program's own communicator
-  /// Cairn would take those messages for the program's. And a tag for that; meetings use others.
+  /// A communicator of all ranks that carries nothing but what Open MPI itself sends, point to
+  /// point and with the program's tag, while it makes communicators: on the program's own
+  /// communicator Cairn would take those messages for the program's. And a tag for that; meetings
+  /// use others.
   MPI_Comm bridge() const { return bridge_; }
   static int bridge_tag(std::uint64_t what);
 
@@ -188,8 +192,10 @@ class ChannelLayer {
 
   // ---- For the protocol.
   /// Called in this order; finalize() in reverse order. Not from within poll().
-  void add_progress(Progress* progress) { progress_.push_back(progress); }
-  void remove_progress(Progress* progress) { std::erase(progress_, progress); }
+  void add_progress(Progress* progress);
+  void remove_progress(Progress* progress);
+  /// Finds out anew how much there is to do per message.
+  void settle();
   bool has_progress() const { return !progress_.empty(); }
   /// The program is in MPI_Finalize. Collective.
   void finalize();
@@ -225,7 +231,6 @@ class ChannelLayer {
 
  private:
   Communicator* find_slowly(MPI_Comm handle);
-  void settle();
   void announce_in_window(Communicator& communicator, int destination);
   void manage(MPI_Comm handle, MPI_Comm twin, std::unique_ptr<Communicator> made);
   bool has_pending(const Communicator& communicator);

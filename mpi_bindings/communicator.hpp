@@ -46,8 +46,8 @@ struct Channel {
 struct StoredMessage {
   int source = 0;  ///< rank in the communicator
   int tag = 0;
-  std::vector<std::byte> bytes;                ///< as MPI_PACKED
-  MPI_Request arriving = MPI_REQUEST_NULL;     ///< not null: its bytes are still on their way
+  std::vector<std::byte> bytes;             ///< as MPI_PACKED
+  MPI_Request arriving = MPI_REQUEST_NULL;  ///< not null: its bytes are still on their way
 };
 
 /// Whether a receive or probe for `source` and `tag` (or the wildcards) accepts a message.
@@ -66,15 +66,15 @@ struct Communicator {
   std::uint64_t id = 0;  ///< the same on all members and in every run of the program
   std::string label;     ///< for people: "world", "world.2" (the second made from world), …
   int rank = 0;
-  int size = 0;                    ///< of the local group
-  int remote_size = 0;             ///< number of possible peers: of the remote group, or size
-  bool inter = false;              ///< an intercommunicator: peers are ranks of the remote group
-  bool freed = false;              ///< by the program; kept for what is still in flight on it
-  std::uint64_t collectives = 0;   ///< collective calls made so far (I8)
-  std::uint32_t children = 0;      ///< communicators made from this one so far, by all members
+  int size = 0;                   ///< of the local group
+  int remote_size = 0;            ///< number of possible peers: of the remote group, or size
+  bool inter = false;             ///< an intercommunicator: peers are ranks of the remote group
+  bool freed = false;             ///< by the program; kept for what is still in flight on it
+  std::uint64_t collectives = 0;  ///< collective calls made so far (I8)
+  std::uint32_t children = 0;     ///< communicators made from this one so far, by all members
   std::map<std::uint64_t, std::uint32_t> groups;  ///< likewise by some members, by group
-  std::list<StoredMessage> store;  ///< in order of arrival (M4)
-  std::vector<Receive*> held;      ///< receives that wait for Cairn's matching, as posted (M2)
+  std::list<StoredMessage> store;                 ///< in order of arrival (M4)
+  std::vector<Receive*> held;  ///< receives that wait for Cairn's matching, as posted (M2)
 
   /// The channel to and from `peer`, made when it is new. Stays where it is.
   Channel& channel(int peer) {

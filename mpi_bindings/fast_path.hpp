@@ -11,6 +11,8 @@ namespace cairn::mpi {
 struct FastPath {
   /// There is a layer, one thread calls MPI, no window is open, and no message is stored.
   bool plain = false;
+  /// Also, the runtime waits for nothing: a call may block inside MPI, and need not be polled (I5).
+  bool quiet = false;
   int colour = 0;
   /// The communicator that was used last. Without one, `comm` is no handle of any.
   MPI_Comm comm{};

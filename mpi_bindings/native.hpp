@@ -12,8 +12,9 @@ void* find_native(const char* name);
 
 /// A pointer to the MPI library's version of every function in functions.def.
 struct Native {
-#define CAIRN_NATIVE(name) \
-  decltype(&::MPI_##name) name = reinterpret_cast<decltype(&::MPI_##name)>(find_native("PMPI_" #name));
+#define CAIRN_NATIVE(name)       \
+  decltype(&::MPI_##name) name = \
+      reinterpret_cast<decltype(&::MPI_##name)>(find_native("PMPI_" #name));
 #define COVERED(name) CAIRN_NATIVE(name)
 #define COLLECTIVE(name, params, args) CAIRN_NATIVE(name)
 #define ICOLLECTIVE(name, params, args) CAIRN_NATIVE(name)

@@ -12,11 +12,12 @@
 namespace cairn::mpi {
 
 /// A request of the program. Receives use all of their base; others only state, peer, tag and
-/// communicator.
-struct Request : Receive {
+/// communicator. In the order of use: a send touches one cache line of it, a receive two.
+struct alignas(64) Request : Receive {
+  enum class Kind : std::uint8_t { send, receive, collective, duplication };
+
   Request() { state = State::in_mpi; }
 
-  enum class Kind : std::uint8_t { send, receive, collective, duplication };
   /// A send or receive that is under way in MPI, and that nobody has touched since it was begun:
   /// when MPI completes it there is nothing to do but to count.
   bool simple = false;
@@ -26,23 +27,22 @@ struct Request : Receive {
   bool freed = false;      ///< the program has called MPI_Request_free; Cairn completes it (C5)
   bool own_type = false;   ///< `type` is Cairn's copy: the program has freed its own
   bool delivered = false;  ///< from the store: the envelope is here, not in MPI's status
+  bool in_use = false;     // Pool
   MPI_Request real = MPI_REQUEST_NULL;  ///< in_mpi: the request in MPI
-  const char* call = "";  ///< name of the MPI call that made it
+  const char* call = "";                ///< name of the MPI call that made it
+  Request* next_free = nullptr;         // Pool
   // Receives:
   void* buffer = nullptr;
   MPI_Datatype type = MPI_DATATYPE_NULL;
   int count = 0;
-  // Pool
-  std::uint32_t index = 0;
-  bool in_use = false;
-  Request* next_free = nullptr;
 
   // What few requests need.
+  std::uint32_t index = 0;                                      // Pool
   MPI_Request twins[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};  ///< persistent: one per colour
-  Envelope envelope;                        ///< delivered: the message's
-  std::unique_ptr<StoredMessage> message;   ///< assigned: not all here yet
-  MPI_Comm duplicate = MPI_COMM_NULL;       ///< duplication: what is being made
-  std::unique_ptr<Communicator> made;       ///< duplication: its record to be, with its twin
+  Envelope envelope;                                            ///< delivered: the message's
+  std::unique_ptr<StoredMessage> message;                       ///< assigned: not all here yet
+  MPI_Comm duplicate = MPI_COMM_NULL;                           ///< duplication: what is being made
+  std::unique_ptr<Communicator> made;        ///< duplication: its record to be, with its twin
   MPI_Request real_twin = MPI_REQUEST_NULL;  ///< duplication: the twin's request
   Request* next_blocking = nullptr;  ///< receives of blocking calls that wait, not in the pool
 

@@ -9,7 +9,8 @@ namespace cairn::mpi {
 /// `original`. Collective over it.
 MPI_Comm make_twin(MPI_Comm original);
 
-/// From now on errors on `twin` go to the error handler of `original`, as if they had happened there.
+/// From now on errors on `twin` go to the error handler of `original`, as if they had happened
+/// there.
 void forward_errors(MPI_Comm twin, MPI_Comm original);
 
 }  // namespace cairn::mpi

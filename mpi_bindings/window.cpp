@@ -9,8 +9,7 @@ namespace cairn::mpi {
 namespace {
 
 bool overlaps(const Receive& a, const Receive& b) {
-  const bool sources =
-      a.peer == b.peer || a.peer == MPI_ANY_SOURCE || b.peer == MPI_ANY_SOURCE;
+  const bool sources = a.peer == b.peer || a.peer == MPI_ANY_SOURCE || b.peer == MPI_ANY_SOURCE;
   const bool tags = a.tag == b.tag || a.tag == MPI_ANY_TAG || b.tag == MPI_ANY_TAG;
   return sources && tags;
 }
@@ -58,9 +57,7 @@ std::map<int, std::vector<SentCount>> Window::cut(std::vector<Receive*> pending)
         receive->counted = true;
         ++receive->communicator->channel(source).old_taken;
         break;
-      case Wire::Outcome::under_way:
-        under_way_.push_back(receive);
-        break;
+      case Wire::Outcome::under_way: under_way_.push_back(receive); break;
     }
   }
   for (auto& [id, communicator] : communicators_) {
@@ -228,7 +225,8 @@ bool Window::find_new(Communicator& communicator, int source, int tag, Envelope&
   // The first to arrive may not be received yet; another source's may.
   bool hit = false;
   communicator.for_each_channel([&](const Channel& channel) {
-    hit = hit || (complete(channel) && wire_.probe(communicator, colour_, channel.peer, tag, found));
+    hit =
+        hit || (complete(channel) && wire_.probe(communicator, colour_, channel.peer, tag, found));
   });
   return hit;
 }

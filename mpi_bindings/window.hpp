@@ -24,8 +24,8 @@ struct Receive {
     assigned,  ///< matched with a stored message whose bytes are not all here yet
   };
   State state = State::inactive;
-  bool counted = false;     ///< its message has been counted on the wire already (C1)
-  std::uint8_t colour = 0;  ///< in_mpi: the colour it was posted in
+  bool counted = false;      ///< its message has been counted on the wire already (C1)
+  std::uint8_t colour = 0;   ///< in_mpi: the colour it was posted in
   int peer = MPI_PROC_NULL;  ///< as given: may be MPI_ANY_SOURCE
   int tag = MPI_ANY_TAG;     ///< as given: may be MPI_ANY_TAG
   std::uint64_t stamp = 0;   ///< order of posting
@@ -150,8 +150,8 @@ class Window {
   bool open_ = false;
   bool markers_over_ = false;
   std::uint64_t generation_ = 0;
-  std::set<int> announced_;     ///< world ranks whose marker is in
-  std::set<int> told_;          ///< world ranks that have got a marker from this rank
+  std::set<int> announced_;          ///< world ranks whose marker is in
+  std::set<int> told_;               ///< world ranks that have got a marker from this rank
   std::vector<Receive*> under_way_;  ///< matched in the old colour, from whom is not known yet
   struct UnresolvedMarker {
     int source_world_rank;

@@ -62,19 +62,19 @@ using namespace cairn::mpi;
 #define COVERED(name)
 #define CAIRN_UNPACK(...) __VA_ARGS__
 
-#define COLLECTIVE(name, params, args)                         \
-  CAIRN_WRAPPER(int, name) params {                            \
-    const Entry entry;                                         \
+#define COLLECTIVE(name, params, args)                          \
+  CAIRN_WRAPPER(int, name) params {                             \
+    const Entry entry;                                          \
     const BlockingCollective call{"MPI_" #name, managed(comm)}; \
-    return released(native.name, CAIRN_UNPACK args);                                   \
+    return released(native.name, CAIRN_UNPACK args);            \
   }
 
-#define ICOLLECTIVE(name, params, args)                                   \
-  CAIRN_WRAPPER(int, name) params {                                       \
-    const Entry entry;                                                    \
-    const int error = released(native.name, CAIRN_UNPACK args);                                   \
+#define ICOLLECTIVE(name, params, args)                                    \
+  CAIRN_WRAPPER(int, name) params {                                        \
+    const Entry entry;                                                     \
+    const int error = released(native.name, CAIRN_UNPACK args);            \
     if (error == MPI_SUCCESS) track("MPI_" #name, managed(comm), request); \
-    return error;                                                         \
+    return error;                                                          \
   }
 
 #define MAKES_COMM(name, params, args)                                              \
@@ -82,44 +82,44 @@ using namespace cairn::mpi;
     const Entry entry;                                                              \
     Communicator* parent = managed(comm);                                           \
     const BlockingCollective call{"MPI_" #name, parent};                            \
-    const int error = released(native.name, CAIRN_UNPACK args);                                             \
+    const int error = released(native.name, CAIRN_UNPACK args);                     \
     if (parent != nullptr && error == MPI_SUCCESS) layer->adopt(*newcomm, *parent); \
     return error;                                                                   \
   }
 
-#define OPENS(name, what, handle, params, args)                        \
-  CAIRN_WRAPPER(int, name) params {                                    \
-    const Entry entry;                                                 \
-    Communicator* communicator = managed(comm);                        \
-    const BlockingCollective call{"MPI_" #name, communicator};         \
-    const int error = released(native.name, CAIRN_UNPACK args);                                \
-    if (communicator != nullptr && error == MPI_SUCCESS)               \
-      layer->opened(handle_key(*handle), what, *communicator);         \
-    return error;                                                      \
+#define OPENS(name, what, handle, params, args)                 \
+  CAIRN_WRAPPER(int, name) params {                             \
+    const Entry entry;                                          \
+    Communicator* communicator = managed(comm);                 \
+    const BlockingCollective call{"MPI_" #name, communicator};  \
+    const int error = released(native.name, CAIRN_UNPACK args); \
+    if (communicator != nullptr && error == MPI_SUCCESS)        \
+      layer->opened(handle_key(*handle), what, *communicator);  \
+    return error;                                               \
   }
 
-#define CLOSES(name, what, handle, params, args)                       \
-  CAIRN_WRAPPER(int, name) params {                                    \
-    const Entry entry;                                                 \
-    const std::uint64_t closing = handle_key(*handle);                 \
-    const BlockingCollective call{"MPI_" #name, opened_on(*handle)};   \
-    const int error = released(native.name, CAIRN_UNPACK args);                                \
+#define CLOSES(name, what, handle, params, args)                          \
+  CAIRN_WRAPPER(int, name) params {                                       \
+    const Entry entry;                                                    \
+    const std::uint64_t closing = handle_key(*handle);                    \
+    const BlockingCollective call{"MPI_" #name, opened_on(*handle)};      \
+    const int error = released(native.name, CAIRN_UNPACK args);           \
     if (layer != nullptr && error == MPI_SUCCESS) layer->closed(closing); \
-    return error;                                                      \
+    return error;                                                         \
   }
 
-#define ON_OPEN(name, handle, params, args)                          \
-  CAIRN_WRAPPER(int, name) params {                                  \
-    const Entry entry;                                               \
-    const BlockingCollective call{"MPI_" #name, opened_on(handle)};  \
-    return released(native.name, CAIRN_UNPACK args);                                         \
+#define ON_OPEN(name, handle, params, args)                         \
+  CAIRN_WRAPPER(int, name) params {                                 \
+    const Entry entry;                                              \
+    const BlockingCollective call{"MPI_" #name, opened_on(handle)}; \
+    return released(native.name, CAIRN_UNPACK args);                \
   }
 
-#define CONNECTS(name, params, args)                          \
-  CAIRN_WRAPPER(int, name) params {                           \
-    const Entry entry;                                        \
+#define CONNECTS(name, params, args)                            \
+  CAIRN_WRAPPER(int, name) params {                             \
+    const Entry entry;                                          \
     if (layer != nullptr) layer->refuse_for_good("MPI_" #name); \
-    return released(native.name, CAIRN_UNPACK args);                                  \
+    return released(native.name, CAIRN_UNPACK args);            \
   }
 
 #include "mpi_bindings/functions.def"

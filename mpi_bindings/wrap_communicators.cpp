@@ -92,8 +92,8 @@ CAIRN_WRAPPER(int, Comm_idup)(MPI_Comm comm, MPI_Comm* newcomm, MPI_Request* req
   return error;
 }
 
-CAIRN_WRAPPER(int, Intercomm_create)(MPI_Comm local, int local_leader, MPI_Comm peer,
-                                     int remote_leader, int tag, MPI_Comm* newcomm) {
+CAIRN_WRAPPER(int, Intercomm_create)
+(MPI_Comm local, int local_leader, MPI_Comm peer, int remote_leader, int tag, MPI_Comm* newcomm) {
   const Entry entry;
   Communicator* own = managed(local);
   if (own == nullptr) {

@@ -28,12 +28,20 @@ inline void complete_simple(MPI_Request* handle, Request& request, const MPI_Sta
   layer->requests().put(request);
 }
 
-/// Tests a simple request when everything is plain.
-inline int test_simple(MPI_Request* handle, Request& request, int* flag, MPI_Status* status) {
+/// Tests a simple request when everything is plain; waits for it when everything is quiet and
+/// `may_block`.
+inline int test_simple(MPI_Request* handle, Request& request, int* flag, MPI_Status* status,
+                       bool may_block = false) {
   MPI_Status own;
   if (status == MPI_STATUS_IGNORE && needs_status(request)) status = &own;
   MPI_Request real = request.real;
-  const int error = native.Test(&real, flag, status);
+  int error = MPI_SUCCESS;
+  if (may_block && fast.quiet) {
+    *flag = 1;
+    error = native.Wait(&real, status);
+  } else {
+    error = native.Test(&real, flag, status);
+  }
   if (error != MPI_SUCCESS) [[unlikely]] {
     if (status == MPI_STATUS_IGNORE) {
       status = &own;
@@ -127,13 +135,14 @@ class Batch {
   /// the statuses are in the order of `places`.
   int complete_many(int number, const int* places, MPI_Status* statuses, int error) {
     if (statuses == MPI_STATUSES_IGNORE) {
-      // All are simple, and from known sources. One that failed has taken its message, too.
+      // All are simple, and from known sources. One that failed has taken its message, too; but
+      // after an error elsewhere MPI may not have completed some.
       for (int i = 0; i < number; ++i) {
         const int place = places == nullptr ? i : places[i];
         Request* request = Requests::find(handles_[place]);
         if (request == nullptr) {
           handles_[place] = real_[place];
-        } else if (request->active()) {
+        } else if (request->simple && (error == MPI_SUCCESS || real_[place] == MPI_REQUEST_NULL)) {
           complete_simple(&handles_[place], *request, nullptr);
         }
       }
@@ -220,8 +229,11 @@ int test_some(Batch& batch, int count, int* done, int* indices, MPI_Status* stat
 [[gnu::noinline]] int wait(MPI_Request* request, MPI_Status* status) {
   const Entry entry;
   if (layer == nullptr || request == nullptr) return native.Wait(request, status);
-  return poll_until([&] { return Batch{1, request}.describe("MPI_Wait"); },
-                    [&](int* flag) { return test_one(request, flag, status); });
+  return poll_until(
+      [&] {
+        return Batch{1, request}.describe("MPI_Wait");
+      },
+      [&](int* flag) { return test_one(request, flag, status); });
 }
 
 }  // namespace
@@ -234,7 +246,7 @@ CAIRN_WRAPPER(int, Wait)(MPI_Request* request, MPI_Status* status) {
     Request* known = Requests::find(*request);
     int done = 0;
     if (known != nullptr && known->simple) [[likely]] {
-      const int error = test_simple(request, *known, &done, status);
+      const int error = test_simple(request, *known, &done, status, true);
       if (done != 0 || error != MPI_SUCCESS) [[likely]]
         return error;
     }
@@ -262,6 +274,10 @@ CAIRN_WRAPPER(int, Waitall)(int count, MPI_Request* requests, MPI_Status* status
   if (layer == nullptr || count <= 0 || requests == nullptr)
     return native.Waitall(count, requests, statuses);
   Batch batch{count, requests};
+  if (fast.quiet && batch.refresh()) [[likely]] {
+    const int error = native.Waitall(count, batch.real(), batch.statuses(statuses));
+    return batch.complete_many(count, nullptr, batch.statuses(statuses), error);
+  }
   const int error = poll_until([&] { return batch.describe("MPI_Waitall"); },
                                [&](int* flag) { return test_all(batch, count, flag, statuses); });
   return batch.complete_many(count, nullptr, batch.statuses(statuses), error);
@@ -292,8 +308,8 @@ CAIRN_WRAPPER(int, Waitany)(int count, MPI_Request* requests, int* index, MPI_St
   return batch.complete(*index, *seen, error, true);
 }
 
-CAIRN_WRAPPER(int, Testany)(int count, MPI_Request* requests, int* index, int* flag,
-                            MPI_Status* status) {
+CAIRN_WRAPPER(int, Testany)
+(int count, MPI_Request* requests, int* index, int* flag, MPI_Status* status) {
   const Entry entry;
   if (layer == nullptr || count <= 0 || requests == nullptr)
     return native.Testany(count, requests, index, flag, status);
@@ -306,8 +322,8 @@ CAIRN_WRAPPER(int, Testany)(int count, MPI_Request* requests, int* index, int* f
   return batch.complete(*index, *seen, error, true);
 }
 
-CAIRN_WRAPPER(int, Testsome)(int count, MPI_Request* requests, int* done, int* indices,
-                             MPI_Status* statuses) {
+CAIRN_WRAPPER(int, Testsome)
+(int count, MPI_Request* requests, int* done, int* indices, MPI_Status* statuses) {
   const Entry entry;
   if (layer == nullptr || count <= 0 || requests == nullptr)
     return native.Testsome(count, requests, done, indices, statuses);
@@ -318,19 +334,19 @@ CAIRN_WRAPPER(int, Testsome)(int count, MPI_Request* requests, int* done, int* i
   return batch.complete_many(*done, indices, batch.statuses(statuses), error);
 }
 
-CAIRN_WRAPPER(int, Waitsome)(int count, MPI_Request* requests, int* done, int* indices,
-                             MPI_Status* statuses) {
+CAIRN_WRAPPER(int, Waitsome)
+(int count, MPI_Request* requests, int* done, int* indices, MPI_Status* statuses) {
   const Entry entry;
   if (layer == nullptr || count <= 0 || requests == nullptr)
     return native.Waitsome(count, requests, done, indices, statuses);
   Batch batch{count, requests};
-  const int error = poll_until(
-      [&] { return batch.describe("MPI_Waitsome"); },
-      [&](int* flag) {
-        const int result = test_some(batch, count, done, indices, statuses);
-        *flag = static_cast<int>(*done != 0);
-        return result;
-      });
+  const int error = poll_until([&] { return batch.describe("MPI_Waitsome"); },
+                               [&](int* flag) {
+                                 const int result =
+                                     test_some(batch, count, done, indices, statuses);
+                                 *flag = static_cast<int>(*done != 0);
+                                 return result;
+                               });
   if (*done == MPI_UNDEFINED || *done <= 0) return error;
   return batch.complete_many(*done, indices, batch.statuses(statuses), error);
 }

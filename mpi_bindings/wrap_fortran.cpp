@@ -63,16 +63,16 @@ void set_error(MPI_Fint* error, int code) {
 
 #define CAIRN_FORTRAN __attribute__((visibility("default"))) void
 /// The names of one function: ompi_x_f is what mpi_f08 calls.
-#define CAIRN_FORTRAN_NAMES(lower, upper, params)                                             \
-  extern "C" {                                                                                \
-  __attribute__((visibility("default"), alias("ompi_" #lower "_f"))) void mpi_##lower params;   \
-  __attribute__((visibility("default"), alias("ompi_" #lower "_f"))) void mpi_##lower##_ params; \
-  __attribute__((visibility("default"), alias("ompi_" #lower "_f"))) void mpi_##lower##__ params; \
-  __attribute__((visibility("default"), alias("ompi_" #lower "_f"))) void MPI_##upper params;   \
-  __attribute__((visibility("default"), alias("ompi_" #lower "_f"))) void pmpi_##lower params;  \
-  __attribute__((visibility("default"), alias("ompi_" #lower "_f"))) void pmpi_##lower##_ params; \
+#define CAIRN_FORTRAN_NAMES(lower, upper, params)                                                  \
+  extern "C" {                                                                                     \
+  __attribute__((visibility("default"), alias("ompi_" #lower "_f"))) void mpi_##lower params;      \
+  __attribute__((visibility("default"), alias("ompi_" #lower "_f"))) void mpi_##lower##_ params;   \
+  __attribute__((visibility("default"), alias("ompi_" #lower "_f"))) void mpi_##lower##__ params;  \
+  __attribute__((visibility("default"), alias("ompi_" #lower "_f"))) void MPI_##upper params;      \
+  __attribute__((visibility("default"), alias("ompi_" #lower "_f"))) void pmpi_##lower params;     \
+  __attribute__((visibility("default"), alias("ompi_" #lower "_f"))) void pmpi_##lower##_ params;  \
   __attribute__((visibility("default"), alias("ompi_" #lower "_f"))) void pmpi_##lower##__ params; \
-  __attribute__((visibility("default"), alias("ompi_" #lower "_f"))) void PMPI_##upper params;  \
+  __attribute__((visibility("default"), alias("ompi_" #lower "_f"))) void PMPI_##upper params;     \
   }
 
 extern "C" {
@@ -117,8 +117,8 @@ CAIRN_FORTRAN ompi_testall_f(MPI_Fint* count, MPI_Fint* requests, MPI_Fint* flag
   set_error(error, code);
 }
 
-CAIRN_FORTRAN ompi_waitany_f(MPI_Fint* count, MPI_Fint* requests, MPI_Fint* place,
-                             MPI_Fint* status, MPI_Fint* error) {
+CAIRN_FORTRAN ompi_waitany_f(MPI_Fint* count, MPI_Fint* requests, MPI_Fint* place, MPI_Fint* status,
+                             MPI_Fint* error) {
   Requests all{*count, requests};
   int done = MPI_UNDEFINED;
   const int code = MPI_Waitany(all.count(), all.handles.data(), &done, all.statuses.data());
@@ -133,8 +133,7 @@ CAIRN_FORTRAN ompi_testany_f(MPI_Fint* count, MPI_Fint* requests, MPI_Fint* plac
   Requests all{*count, requests};
   int done = 0;
   int which = MPI_UNDEFINED;
-  const int code =
-      MPI_Testany(all.count(), all.handles.data(), &which, &done, all.statuses.data());
+  const int code = MPI_Testany(all.count(), all.handles.data(), &which, &done, all.statuses.data());
   all.store_handles();
   *flag = logical(done);
   *place = index(which);
@@ -142,13 +141,13 @@ CAIRN_FORTRAN ompi_testany_f(MPI_Fint* count, MPI_Fint* requests, MPI_Fint* plac
   set_error(error, code);
 }
 
-CAIRN_FORTRAN ompi_waitsome_f(MPI_Fint* count, MPI_Fint* requests, MPI_Fint* done,
-                              MPI_Fint* places, MPI_Fint* statuses, MPI_Fint* error) {
+CAIRN_FORTRAN ompi_waitsome_f(MPI_Fint* count, MPI_Fint* requests, MPI_Fint* done, MPI_Fint* places,
+                              MPI_Fint* statuses, MPI_Fint* error) {
   Requests all{*count, requests};
   std::vector<int> indices(all.handles.size());
   int number = 0;
-  const int code = MPI_Waitsome(all.count(), all.handles.data(), &number, indices.data(),
-                                all.statuses.data());
+  const int code =
+      MPI_Waitsome(all.count(), all.handles.data(), &number, indices.data(), all.statuses.data());
   all.store_handles();
   *done = number;
   if (number != MPI_UNDEFINED) {
@@ -158,13 +157,13 @@ CAIRN_FORTRAN ompi_waitsome_f(MPI_Fint* count, MPI_Fint* requests, MPI_Fint* don
   set_error(error, code);
 }
 
-CAIRN_FORTRAN ompi_testsome_f(MPI_Fint* count, MPI_Fint* requests, MPI_Fint* done,
-                              MPI_Fint* places, MPI_Fint* statuses, MPI_Fint* error) {
+CAIRN_FORTRAN ompi_testsome_f(MPI_Fint* count, MPI_Fint* requests, MPI_Fint* done, MPI_Fint* places,
+                              MPI_Fint* statuses, MPI_Fint* error) {
   Requests all{*count, requests};
   std::vector<int> indices(all.handles.size());
   int number = 0;
-  const int code = MPI_Testsome(all.count(), all.handles.data(), &number, indices.data(),
-                                all.statuses.data());
+  const int code =
+      MPI_Testsome(all.count(), all.handles.data(), &number, indices.data(), all.statuses.data());
   all.store_handles();
   *done = number;
   if (number != MPI_UNDEFINED) {

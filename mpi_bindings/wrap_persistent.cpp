@@ -20,8 +20,8 @@ int make_send(SendInit init, const char* call, const void* buffer, int count, MP
               int destination, int tag, Communicator& communicator, MPI_Request* request) {
   MPI_Request twins[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
   for (int colour = 0; colour < 2; ++colour) {
-    const int error = init(buffer, count, type, destination, tag, communicator.colours[colour],
-                           &twins[colour]);
+    const int error =
+        init(buffer, count, type, destination, tag, communicator.colours[colour], &twins[colour]);
     if (error != MPI_SUCCESS) return error;
   }
   *request = Requests::handle(
@@ -70,15 +70,16 @@ int start(Request& request) {
 using namespace cairn::mpi;
 
 // A ready send is a standard one: Cairn may be holding the receive that it relies on.
-#define CAIRN_SEND_INIT_WRAPPER(name, init)                                                     \
-  CAIRN_WRAPPER(int, name)(const void* buffer, int count, MPI_Datatype type, int destination,   \
-                           int tag, MPI_Comm comm, MPI_Request* request) {                      \
-    const Entry entry;                                                                          \
-    Communicator* communicator = managed(comm, destination);                                    \
-    if (communicator == nullptr)                                                                \
-      return native.name(buffer, count, type, destination, tag, comm, request);                 \
-    return make_send(native.init, "MPI_" #name, buffer, count, type, destination, tag,          \
-                     *communicator, request);                                                   \
+#define CAIRN_SEND_INIT_WRAPPER(name, init)                                                   \
+  CAIRN_WRAPPER(int, name)                                                                    \
+  (const void* buffer, int count, MPI_Datatype type, int destination, int tag, MPI_Comm comm, \
+   MPI_Request* request) {                                                                    \
+    const Entry entry;                                                                        \
+    Communicator* communicator = managed(comm, destination);                                  \
+    if (communicator == nullptr)                                                              \
+      return native.name(buffer, count, type, destination, tag, comm, request);               \
+    return make_send(native.init, "MPI_" #name, buffer, count, type, destination, tag,        \
+                     *communicator, request);                                                 \
   }
 
 CAIRN_SEND_INIT_WRAPPER(Send_init, Send_init)
@@ -86,8 +87,9 @@ CAIRN_SEND_INIT_WRAPPER(Ssend_init, Ssend_init)
 CAIRN_SEND_INIT_WRAPPER(Bsend_init, Bsend_init)
 CAIRN_SEND_INIT_WRAPPER(Rsend_init, Send_init)
 
-CAIRN_WRAPPER(int, Recv_init)(void* buffer, int count, MPI_Datatype type, int source, int tag,
-                              MPI_Comm comm, MPI_Request* request) {
+CAIRN_WRAPPER(int, Recv_init)
+(void* buffer, int count, MPI_Datatype type, int source, int tag, MPI_Comm comm,
+ MPI_Request* request) {
   const Entry entry;
   Communicator* communicator = managed(comm, source);
   if (communicator == nullptr)
@@ -98,8 +100,8 @@ CAIRN_WRAPPER(int, Recv_init)(void* buffer, int count, MPI_Datatype type, int so
                                        communicator->colours[colour], &twins[colour]);
     if (error != MPI_SUCCESS) return error;
   }
-  Request& made = new_persistent(Request::Kind::receive, "MPI_Recv_init", *communicator, source,
-                                 tag, twins);
+  Request& made =
+      new_persistent(Request::Kind::receive, "MPI_Recv_init", *communicator, source, tag, twins);
   made.buffer = buffer;
   made.count = count;
   made.type = type;

@@ -42,13 +42,12 @@ int improbe(Communicator& communicator, int source, int tag, int* flag, MPI_Mess
     tag = found->envelope.tag;
     if (found->stored != communicator.store.end()) {
       describe_stored(*found->stored, seen);
-      stored = std::make_unique<StoredMessage>(
-          layer->window().take_stored(communicator, found->stored));
+      stored =
+          std::make_unique<StoredMessage>(layer->window().take_stored(communicator, found->stored));
     }
   }
   if (stored == nullptr) {
-    const int error =
-        native.Improbe(source, tag, layer->coloured(communicator), flag, &real, seen);
+    const int error = native.Improbe(source, tag, layer->coloured(communicator), flag, &real, seen);
     if (error != MPI_SUCCESS || *flag == 0) return error;
     ++communicator.channel(seen->MPI_SOURCE).ahead;  // taken off MPI, not received
   }
@@ -71,8 +70,8 @@ int start_matched(Request& receive, MatchedMessage& matched) {
     layer->window().give(receive, std::move(*matched.stored));
     matched.stored.reset();
   } else {
-    error = native.Imrecv(receive.buffer, receive.count, receive.type, &matched.real,
-                          &receive.real);
+    error =
+        native.Imrecv(receive.buffer, receive.count, receive.type, &matched.real, &receive.real);
   }
   layer->matched().put(matched);
   return error;
@@ -96,12 +95,14 @@ CAIRN_WRAPPER(int, Probe)(int source, int tag, MPI_Comm comm, MPI_Status* status
   Communicator* communicator = managed(comm, source);
   if (communicator == nullptr) return native.Probe(source, tag, comm, status);
   return poll_until(
-      [&] { return Call{"MPI_Probe", communicator, source, tag}; },
+      [&] {
+        return Call{"MPI_Probe", communicator, source, tag};
+      },
       [&](int* flag) { return iprobe(*communicator, source, tag, flag, status); });
 }
 
-CAIRN_WRAPPER(int, Improbe)(int source, int tag, MPI_Comm comm, int* flag, MPI_Message* message,
-                            MPI_Status* status) {
+CAIRN_WRAPPER(int, Improbe)
+(int source, int tag, MPI_Comm comm, int* flag, MPI_Message* message, MPI_Status* status) {
   const Entry entry;
   Communicator* communicator = managed(comm, source);
   if (communicator == nullptr) return native.Improbe(source, tag, comm, flag, message, status);
@@ -109,24 +110,26 @@ CAIRN_WRAPPER(int, Improbe)(int source, int tag, MPI_Comm comm, int* flag, MPI_M
   return improbe(*communicator, source, tag, flag, message, status);
 }
 
-CAIRN_WRAPPER(int, Mprobe)(int source, int tag, MPI_Comm comm, MPI_Message* message,
-                           MPI_Status* status) {
+CAIRN_WRAPPER(int, Mprobe)
+(int source, int tag, MPI_Comm comm, MPI_Message* message, MPI_Status* status) {
   const Entry entry;
   Communicator* communicator = managed(comm, source);
   if (communicator == nullptr) return native.Mprobe(source, tag, comm, message, status);
   return poll_until(
-      [&] { return Call{"MPI_Mprobe", communicator, source, tag}; },
+      [&] {
+        return Call{"MPI_Mprobe", communicator, source, tag};
+      },
       [&](int* flag) { return improbe(*communicator, source, tag, flag, message, status); });
 }
 
-CAIRN_WRAPPER(int, Mrecv)(void* buffer, int count, MPI_Datatype type, MPI_Message* message,
-                          MPI_Status* status) {
+CAIRN_WRAPPER(int, Mrecv)
+(void* buffer, int count, MPI_Datatype type, MPI_Message* message, MPI_Status* status) {
   const Entry entry;
   MatchedMessage* matched = Messages::find(*message);
   if (matched == nullptr) return native.Mrecv(buffer, count, type, message, status);
   const Envelope envelope = matched->envelope;
-  BlockingReceive receive{"MPI_Mrecv",     buffer,       count, type,
-                          envelope.source, envelope.tag, matched->communicator};
+  BlockingReceive receive{"MPI_Mrecv",          buffer, count, type, envelope.source, envelope.tag,
+                          matched->communicator};
   int error = start_matched(receive.request(), *matched);
   *message = MPI_MESSAGE_NULL;
   if (error != MPI_SUCCESS) return error;
@@ -138,8 +141,8 @@ CAIRN_WRAPPER(int, Mrecv)(void* buffer, int count, MPI_Datatype type, MPI_Messag
   return receive.finish(*seen, error);
 }
 
-CAIRN_WRAPPER(int, Imrecv)(void* buffer, int count, MPI_Datatype type, MPI_Message* message,
-                           MPI_Request* request) {
+CAIRN_WRAPPER(int, Imrecv)
+(void* buffer, int count, MPI_Datatype type, MPI_Message* message, MPI_Request* request) {
   const Entry entry;
   MatchedMessage* matched = Messages::find(*message);
   if (matched == nullptr) return native.Imrecv(buffer, count, type, message, request);

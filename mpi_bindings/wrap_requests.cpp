@@ -23,8 +23,7 @@ CAIRN_WRAPPER(int, Cancel)(MPI_Request* request) {
       }
       known->cancelled = true;
       return MPI_SUCCESS;
-    default:
-      return native.Cancel(&known->real);
+    default: return native.Cancel(&known->real);
   }
 }
 

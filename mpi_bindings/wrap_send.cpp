@@ -32,8 +32,11 @@ int send_polled(Start start, const char* name, const void* buffer, int count, MP
       start(buffer, count, type, destination, tag, layer->coloured(communicator), &request);
   if (error != MPI_SUCCESS) return error;
   ++communicator.channel(destination).sent;
-  return poll_until([&] { return Call{name, &communicator, destination, tag}; },
-                    [&](int* flag) { return native.Test(&request, flag, MPI_STATUS_IGNORE); });
+  return poll_until(
+      [&] {
+        return Call{name, &communicator, destination, tag};
+      },
+      [&](int* flag) { return native.Test(&request, flag, MPI_STATUS_IGNORE); });
 }
 
 /// A send that MPI completes without the receiver's help.
@@ -52,7 +55,7 @@ int send_buffered(Send send, const void* buffer, int count, MPI_Datatype type, i
   const Entry entry;
   Communicator* communicator = managed(comm, destination);
   if (communicator == nullptr) return native.Send(buffer, count, type, destination, tag, comm);
-  if (is_small(count, type)) {
+  if (is_small(count, type) || fast.quiet) {
     return send_buffered(native.Send, buffer, count, type, destination, tag, *communicator);
   }
   return send_polled(native.Isend, "MPI_Send", buffer, count, type, destination, tag,
@@ -60,9 +63,9 @@ int send_buffered(Send send, const void* buffer, int count, MPI_Datatype type, i
 }
 
 /// A non-blocking send, likewise. `unmanaged`: what the program has called.
-[[gnu::noinline]] int start_send(Start start, Start unmanaged, const char* name,
-                                 const void* buffer, int count, MPI_Datatype type, int destination,
-                                 int tag, MPI_Comm comm, MPI_Request* request) {
+[[gnu::noinline]] int start_send(Start start, Start unmanaged, const char* name, const void* buffer,
+                                 int count, MPI_Datatype type, int destination, int tag,
+                                 MPI_Comm comm, MPI_Request* request) {
   const Entry entry;
   Communicator* communicator = managed(comm, destination);
   if (communicator == nullptr) {
@@ -74,8 +77,7 @@ int send_buffered(Send send, const void* buffer, int count, MPI_Datatype type, i
       start(buffer, count, type, destination, tag, layer->coloured(*communicator), &real);
   if (error != MPI_SUCCESS) return error;
   ++communicator->channel(destination).sent;
-  Request& made =
-      layer->new_request(Request::Kind::send, name, *communicator, destination, tag);
+  Request& made = layer->new_request(Request::Kind::send, name, *communicator, destination, tag);
   made.real = real;
   *request = Requests::handle(made);
   return error;
@@ -138,16 +140,16 @@ CAIRN_WRAPPER(int, Bsend)(CAIRN_SEND_PARAMETERS) {
   return send_buffered(native.Bsend, buffer, count, type, destination, tag, *communicator);
 }
 
-#define CAIRN_START_WRAPPER(name, start)                                                       \
-  CAIRN_WRAPPER(int, name)(CAIRN_SEND_PARAMETERS, MPI_Request* request) {                      \
-    if (fast.fits(comm)) [[likely]] {                                                          \
-      Channel& channel = fast.communicator->recent_channel(destination);                       \
-      if (channel.peer == destination) [[likely]]                                              \
-        return start_plainly(native.start, "MPI_" #name, channel, buffer, count, type, tag,    \
-                             request);                                                         \
-    }                                                                                          \
-    return start_send(native.start, native.name, "MPI_" #name, buffer, count, type,            \
-                      destination, tag, comm, request);                                        \
+#define CAIRN_START_WRAPPER(name, start)                                                         \
+  CAIRN_WRAPPER(int, name)(CAIRN_SEND_PARAMETERS, MPI_Request * request) {                       \
+    if (fast.fits(comm)) [[likely]] {                                                            \
+      Channel& channel = fast.communicator->recent_channel(destination);                         \
+      if (channel.peer == destination) [[likely]]                                                \
+        return start_plainly(native.start, "MPI_" #name, channel, buffer, count, type, tag,      \
+                             request);                                                           \
+    }                                                                                            \
+    return start_send(native.start, native.name, "MPI_" #name, buffer, count, type, destination, \
+                      tag, comm, request);                                                       \
   }
 
 CAIRN_START_WRAPPER(Isend, Isend)

@@ -7,9 +7,9 @@
 #include "mpi_bindings/native.hpp"
 
 /// Begins the definition of an exported MPI function, under both of its names.
-#define CAIRN_WRAPPER(result, name)                                                          \
-  extern "C" __attribute__((visibility("default"), alias("MPI_" #name))) decltype(MPI_##name) \
-      PMPI_##name;                                                                           \
+#define CAIRN_WRAPPER(result, name)                                                 \
+  extern "C" __attribute__((visibility("default"),                                  \
+                            alias("MPI_" #name))) decltype(MPI_##name) PMPI_##name; \
   extern "C" __attribute__((visibility("default"))) result MPI_##name
 
 namespace cairn::mpi {

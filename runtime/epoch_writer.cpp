@@ -52,7 +52,9 @@ io::RankState channel_state(mpi::ChannelLayer& layer, int rank) {
         {message.communicator, message.source, rank, message.tag, std::move(message.bytes)});
   }
   for (const auto& [id, communicator] : layer.communicators()) {
-    if (communicator->freed || communicator->rank != 0 || (communicator->label == "self" && rank != 0)) continue;
+    if (communicator->freed || communicator->rank != 0 ||
+        (communicator->label == "self" && rank != 0))
+      continue;
     state.communicators.push_back({id, communicator->label.substr(0, io::max_label_bytes),
                                    static_cast<std::uint32_t>(communicator->size)});
   }

@@ -220,6 +220,7 @@ Status SessionImpl::pass_safe_point(bool pinned, bool& committed) {
 
   using Verdict = protocol::Agreement::Verdict;
   agreement->arrive(safe_point_index, pin);
+  layer->settle();
   absence_reported_ = false;
   Verdict verdict = poll_here(pinned);
   Status status;
@@ -235,6 +236,7 @@ Status SessionImpl::pass_safe_point(bool pinned, bool& committed) {
     status = take(0, committed);
   }
   agreement->depart();
+  layer->settle();
   if (pinned && !committed && status) {
     status = {Code::busy, "no checkpoint was possible at this safe point; try a later one"};
   }
@@ -361,6 +363,7 @@ void SessionImpl::finalize() {
   // The others may still be at work, and their rounds need this rank.
   agreement->depart();
   agreement->leave();
+  layer->settle();
   while (!agreement->stopped()) {
     agreement->poll();
     layer->poll();

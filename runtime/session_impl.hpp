@@ -38,6 +38,7 @@ class SessionImpl : public mpi::Progress, public protocol::Participant {
 
   // ---- mpi::Progress
   void poll() override;
+  bool idle() const override { return agreement->idle(); }
   void finalize() override;
 
   // ---- protocol::Participant

@@ -41,7 +41,7 @@ void MpiTransport::start_round(const Round& contribution) {
   RoundUnderWay& round = rounds_.emplace_back();
   round.contribution = contribution;
   mpi::native.Iallreduce(&round.contribution, &round.result, 1, round_type_, combine_, control_,
-                  &round.request);
+                         &round.request);
 }
 
 std::optional<Round> MpiTransport::finish_round() {
@@ -61,8 +61,8 @@ void MpiTransport::send_marker(const Marker& marker) {
     sent.words.push_back(count.communicator);
     sent.words.push_back(count.messages);
   }
-  mpi::native.Issend(sent.words.data(), static_cast<int>(sent.words.size()), MPI_UINT64_T, marker.peer,
-              marker_tag, control_, &sent.request);
+  mpi::native.Issend(sent.words.data(), static_cast<int>(sent.words.size()), MPI_UINT64_T,
+                     marker.peer, marker_tag, control_, &sent.request);
 }
 
 bool MpiTransport::markers_received() {

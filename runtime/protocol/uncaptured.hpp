@@ -48,9 +48,9 @@ class UncapturedEpochs {
   Transport& transport_;
   Transport& leaving_;
   Channels& channels_;
-  std::uint64_t epoch_ = 0;   ///< cuts that this rank has made
-  std::uint64_t closed_ = 0;  ///< the newest epoch that all windows are closed of
-  std::uint64_t heard_ = 0;   ///< the newest that this rank has heard of
+  std::uint64_t epoch_ = 0;    ///< cuts that this rank has made
+  std::uint64_t closed_ = 0;   ///< the newest epoch that all windows are closed of
+  std::uint64_t heard_ = 0;    ///< the newest that this rank has heard of
   std::vector<Marker> early_;  ///< of the next epoch: it has been heard of before its time
   bool barrier_started_ = false;
   bool markers_over_ = false;
