@@ -33,13 +33,13 @@ class Pool {
     free_ = &item;
   }
 
-  static Handle handle(const T& item) {
-    return reinterpret_cast<Handle>(reinterpret_cast<std::uintptr_t>(&item) | 1U);
+  static Handle handle(T& item) {
+    return reinterpret_cast<Handle>(reinterpret_cast<char*>(&item) + 1);
   }
   /// What `handle` stands for; nullptr when it is one of MPI's.
   static T* find(Handle handle) {
-    const auto address = reinterpret_cast<std::uintptr_t>(handle);
-    return (address & 1U) != 0 ? reinterpret_cast<T*>(address - 1) : nullptr;
+    if ((reinterpret_cast<std::uintptr_t>(handle) & 1U) == 0) return nullptr;
+    return reinterpret_cast<T*>(reinterpret_cast<char*>(handle) - 1);
   }
 
   static constexpr MPI_Fint first_fortran_handle = 1 << 30;

@@ -12,9 +12,11 @@ void* find_native(const char* name);
 
 /// A pointer to the MPI library's version of every function in functions.def.
 struct Native {
+// NOLINTBEGIN(bugprone-macro-parentheses): a name can't be in parentheses
 #define CAIRN_NATIVE(name)       \
   decltype(&::MPI_##name) name = \
       reinterpret_cast<decltype(&::MPI_##name)>(find_native("PMPI_" #name));
+// NOLINTEND(bugprone-macro-parentheses)
 #define COVERED(name) CAIRN_NATIVE(name)
 #define COLLECTIVE(name, params, args) CAIRN_NATIVE(name)
 #define ICOLLECTIVE(name, params, args) CAIRN_NATIVE(name)

@@ -59,6 +59,7 @@ int released(Function function, Arguments... arguments) {
 
 using namespace cairn::mpi;
 
+// NOLINTBEGIN(bugprone-macro-parentheses): lists of parameters and arguments can't be in more
 #define COVERED(name)
 #define CAIRN_UNPACK(...) __VA_ARGS__
 
@@ -122,6 +123,7 @@ using namespace cairn::mpi;
     return released(native.name, CAIRN_UNPACK args);            \
   }
 
+// NOLINTEND(bugprone-macro-parentheses)
 #include "mpi_bindings/functions.def"
 
 #undef COVERED

@@ -169,7 +169,6 @@ CAIRN_WRAPPER(MPI_Fint, Message_c2f)(MPI_Message message) {
 
 CAIRN_WRAPPER(MPI_Message, Message_f2c)(MPI_Fint message) {
   const Entry entry;
-  const MatchedMessage* matched =
-      layer == nullptr ? nullptr : layer->matched().find_fortran(message);
+  MatchedMessage* matched = layer == nullptr ? nullptr : layer->matched().find_fortran(message);
   return matched == nullptr ? native.Message_f2c(message) : Messages::handle(*matched);
 }

@@ -86,6 +86,6 @@ CAIRN_WRAPPER(MPI_Fint, Request_c2f)(MPI_Request request) {
 
 CAIRN_WRAPPER(MPI_Request, Request_f2c)(MPI_Fint request) {
   const Entry entry;
-  const Request* known = layer == nullptr ? nullptr : layer->requests().find_fortran(request);
+  Request* known = layer == nullptr ? nullptr : layer->requests().find_fortran(request);
   return known == nullptr ? native.Request_f2c(request) : Requests::handle(*known);
 }
