@@ -293,7 +293,7 @@ std::optional<Window::Found> Window::look(Communicator& communicator, int source
           return accepts(receive->peer, receive->tag, found.envelope.source, found.envelope.tag);
         });
     if (!claimed || rule_removed(Rule::m6_claimed)) return found;
-    match_new(communicator);
+    if (!match_first(communicator)) return std::nullopt;
   }
 }
 
