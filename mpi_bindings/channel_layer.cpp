@@ -34,19 +34,24 @@ std::unique_ptr<Communicator> named(std::uint64_t id, std::string label) {
   return made;
 }
 
-std::uint64_t hash_members(MPI_Comm handle) {
-  const std::vector<int> members = world_ranks(handle);
+std::uint64_t hash_of(const std::vector<int>& members) {
   return checksum(std::as_bytes(std::span{members}));
 }
 
 /// Tells apart groups that one call makes.
-std::string label_of(MPI_Comm handle, const Communicator& parent, std::uint64_t child) {
-  const std::vector<int> members = world_ranks(handle);
+std::string label_of(const std::vector<int>& members, const Communicator& parent,
+                     std::uint64_t child) {
   std::string label = fmt::format("{}.{}", parent.label, child);
   if (members.size() != static_cast<std::size_t>(parent.size)) {
     label += fmt::format("@{}", members.front());
   }
   return label;
+}
+
+/// What a communicator that is made from `parent`, by all its members, is known by.
+std::unique_ptr<Communicator> nth_child(Communicator& parent, std::uint32_t child,
+                                        const std::vector<int>& members) {
+  return named(mix(mix(parent.id, child), hash_of(members)), label_of(members, parent, child));
 }
 
 }  // namespace
@@ -185,15 +190,15 @@ void ChannelLayer::adopt(MPI_Comm handle, Communicator& parent) {
   // in a restarted run (ranks that share a node, say).
   const std::uint32_t child = ++parent.children;
   if (handle == MPI_COMM_NULL) return;
-  const std::uint64_t id = mix(mix(parent.id, child), hash_members(handle));
-  manage(handle, make_twin(handle), named(id, label_of(handle, parent, child)));
+  manage(handle, make_twin(handle), nth_child(parent, child, world_ranks(handle)));
 }
 
 void ChannelLayer::adopt_group(MPI_Comm handle, MPI_Comm twin, Communicator& parent, int tag) {
-  const std::uint64_t group = mix(hash_members(handle), static_cast<std::uint64_t>(tag));
+  const std::vector<int> members = world_ranks(handle);
+  const std::uint64_t group = mix(hash_of(members), static_cast<std::uint64_t>(tag));
   const std::uint32_t child = ++parent.groups[group];
   const std::uint64_t id = mix(mix(parent.id, child), ~group);
-  manage(handle, twin, named(id, label_of(handle, parent, child) + "g"));
+  manage(handle, twin, named(id, label_of(members, parent, child) + "g"));
 }
 
 void ChannelLayer::adopt_intercommunicator(MPI_Comm handle, Communicator& local) {
@@ -208,14 +213,13 @@ void ChannelLayer::adopt_intercommunicator(MPI_Comm handle, Communicator& local)
   std::uint64_t other = 0;
   const std::uint64_t root_own = local.rank == 0 ? own : 0;
   native.Allreduce(&root_own, &other, 1, MPI_UINT64_T, MPI_SUM, handle);
-  const std::uint64_t id = mix(own + other, hash_members(handle));
-  manage(handle, make_twin(handle), named(id, label_of(handle, local, child)));
+  const std::uint64_t id = mix(own + other, hash_of(members));
+  manage(handle, make_twin(handle), named(id, label_of(members, local, child)));
 }
 
 std::unique_ptr<Communicator> ChannelLayer::announce_duplicate(Communicator& parent) {
   const std::uint32_t child = ++parent.children;
-  const std::uint64_t members = hash_members(parent.colours[0]);
-  return named(mix(mix(parent.id, child), members), label_of(parent.colours[0], parent, child));
+  return nth_child(parent, child, world_ranks(parent.colours[0]));
 }
 
 void ChannelLayer::adopt_duplicate(MPI_Comm handle, MPI_Comm twin,
@@ -236,11 +240,21 @@ bool ChannelLayer::has_pending(const Communicator& communicator) {
 }
 
 int ChannelLayer::release(Communicator& communicator, MPI_Comm* handle, int (*free)(MPI_Comm*)) {
-  if (fast.communicator == &communicator) fast.forget_communicator();
-  by_handle_.erase(handle_key(communicator.colours[0]));
-  zombies_.push_back({communicator.id, free});
+  const std::uint64_t key = handle_key(*handle);
+  const bool pending = has_pending(communicator);
+  if (!pending) {
+    // An attribute's delete function may refuse.
+    const int error = free(handle);
+    if (error != MPI_SUCCESS) return error;
+  }
   *handle = MPI_COMM_NULL;
-  free_zombies();
+  if (fast.communicator == &communicator) fast.forget_communicator();
+  by_handle_.erase(key);
+  if (pending) {
+    zombies_.push_back({communicator.id, free});
+  } else {
+    bury(communicator);
+  }
   settle();
   return MPI_SUCCESS;
 }
@@ -248,27 +262,31 @@ int ChannelLayer::release(Communicator& communicator, MPI_Comm* handle, int (*fr
 /// Frees in MPI what the program has freed, once nothing of it is pending.
 void ChannelLayer::free_zombies() {
   std::erase_if(zombies_, [&](const Zombie& zombie) {
-    const auto owner = by_id_.find(zombie.id);
-    Communicator& communicator = *owner->second;
+    Communicator& communicator = *by_id_.at(zombie.id);
     if (has_pending(communicator)) return false;
-    native.Comm_free(&communicator.colours[1]);
     zombie.free(&communicator.colours[0]);
-    communicator.freed = true;
-    while (!communicator.store.empty()) {
-      window_.take_stored(communicator, communicator.store.begin());
-    }
-    bool talked = window_.open();
-    communicator.for_each_channel([&](const Channel& channel) {
-      talked = talked || channel.wire_sent() > 0 || channel.wire_received() > 0;
-    });
-    // The next markers may speak of it, unless there are none to come.
-    if (talked && !progress_.empty()) {
-      freed_.push_back({zombie.id});
-    } else {
-      by_id_.erase(owner);
-    }
+    bury(communicator);
     return true;
   });
+}
+
+/// What is left to do when a communicator has been freed in MPI.
+void ChannelLayer::bury(Communicator& communicator) {
+  native.Comm_free(&communicator.colours[1]);
+  communicator.freed = true;
+  while (!communicator.store.empty()) {
+    window_.take_stored(communicator, communicator.store.begin());
+  }
+  bool talked = window_.open();
+  communicator.for_each_channel([&](const Channel& channel) {
+    talked = talked || channel.wire_sent() > 0 || channel.wire_received() > 0;
+  });
+  // The next markers may speak of it, unless there are none to come.
+  if (talked && !progress_.empty()) {
+    freed_.push_back({communicator.id});
+  } else {
+    by_id_.erase(communicator.id);
+  }
 }
 
 int ChannelLayer::bridge_tag(std::uint64_t what) { return static_cast<int>(what & 0x7ffeU); }
@@ -281,8 +299,8 @@ void ChannelLayer::meet(Communicator& communicator, const char* call) {
   current_call_ = outer;
 }
 
-/// A dissemination barrier (Hensgen, Finkel, Manber, 1988). Not MPI_Ibarrier: Open MPI mixes its
-/// messages up with those of a Comm_idup that is under way on the same communicator.
+/// A dissemination barrier (Hensgen, Finkel, Manber, 1988). Not MPI_Ibarrier: Open MPI's failed and
+/// hung next to a Comm_idup that is under way on the same communicator.
 void ChannelLayer::meet(const std::vector<int>& members, std::uint64_t key) {
   if (!stress_) return;
   int own = 0;
@@ -377,6 +395,7 @@ void ChannelLayer::forget(Request& request) {
 }
 
 void ChannelLayer::complete_later(Request& receive) {
+  reap_freed();
   receive.freed = true;
   ++to_complete_;
 }
@@ -399,6 +418,7 @@ void ChannelLayer::reap_freed() {
 }
 
 std::size_t ChannelLayer::pending_requests() {
+  reap_freed();
   std::size_t pending = 0;
   requests_.for_each([&](const Request& request) { pending += request.active() ? 1 : 0; });
   messages_.for_each([&](const MatchedMessage&) { ++pending; });
@@ -432,6 +452,7 @@ std::optional<std::string> ChannelLayer::refusal() {
   if (!open_.empty()) {
     return fmt::format("an {} of the program is open", open_.begin()->second.what);
   }
+  reap_freed();
   if (threaded_ && inside_ > 1) return "another thread of the program is in an MPI call";
   std::optional<std::string> why;
   requests_.for_each([&](const Request& pending) {

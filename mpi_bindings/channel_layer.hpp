@@ -73,7 +73,8 @@ struct ChannelCount {
 class ChannelLayer {
  public:
   /// Starts managing MPI_COMM_WORLD and MPI_COMM_SELF. Collective, right after MPI_Init.
-  /// `threaded`: several threads of the program call MPI at once; then each wrapper takes lock().
+  /// `threaded`: several threads of the program call MPI at once; then only one is inside a
+  /// wrapper.
   explicit ChannelLayer(bool threaded);
   /// Frees everything. Collective, right before MPI's own Finalize.
   ~ChannelLayer();
@@ -118,11 +119,11 @@ class ChannelLayer {
   Requests& requests() { return requests_; }
   Messages& matched() { return messages_; }
   MpiWire& wire() { return wire_; }
-  /// Lets the runtime work.
-  void poll();
   /// Whether the runtime is at work: it must not be called again, and its MPI calls are its own.
   bool& polling() { return polling_; }
-  /// Likewise, now and then: for calls that a program makes in a loop of its own.
+  /// Lets the runtime work.
+  void poll();
+  /// Likewise, now and then: for calls that are repeated.
   void poll_sometimes() {
     if (!progress_.empty() && (stress_ || (++calls_ & 7U) == 0)) poll();
   }
@@ -169,8 +170,8 @@ class ChannelLayer {
   /// and manages it with a twin that was made in the background, too.
   std::unique_ptr<Communicator> announce_duplicate(Communicator& parent);
   void adopt_duplicate(MPI_Comm handle, MPI_Comm twin, std::unique_ptr<Communicator> made);
-  /// The program frees it. Waits until Cairn holds nothing of it, forgets it, and frees it in MPI
-  /// with `free` as soon as no request on it is pending. Collective over it.
+  /// The program frees it. Forgets it, and frees it in MPI with `free`, now or as soon as no
+  /// request on it is pending. Returns MPI's error; then nothing has happened. Collective over it.
   int release(Communicator& communicator, MPI_Comm* handle, int (*free)(MPI_Comm*));
 
   // ---- What keeps an epoch from being taken.
@@ -235,6 +236,7 @@ class ChannelLayer {
   void manage(MPI_Comm handle, MPI_Comm twin, std::unique_ptr<Communicator> made);
   bool has_pending(const Communicator& communicator);
   void free_zombies();
+  void bury(Communicator& communicator);
   void reap_freed();
 
   Window::Communicators by_id_;

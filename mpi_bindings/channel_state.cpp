@@ -66,7 +66,7 @@ bool ChannelLayer::all_arrived() {
 std::uint64_t ChannelLayer::collective_fingerprint() {
   std::uint64_t sum = 0;
   for (const auto& [id, communicator] : by_id_) {
-    // An intercommunicator's collectives are counted in both its groups, but never on its own.
+    // An intercommunicator has a rank 0 in each of its groups.
     if (communicator->freed || communicator->inter) continue;
     const std::uint64_t hash = mix(id, communicator->collectives);
     const auto others = static_cast<std::uint64_t>(communicator->size - 1);

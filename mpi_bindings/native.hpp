@@ -13,28 +13,11 @@ void* find_native(const char* name);
 /// A pointer to the MPI library's version of every function in functions.def.
 struct Native {
 // NOLINTBEGIN(bugprone-macro-parentheses): a name can't be in parentheses
-#define CAIRN_NATIVE(name)       \
+#define EACH_FUNCTION(name)      \
   decltype(&::MPI_##name) name = \
       reinterpret_cast<decltype(&::MPI_##name)>(find_native("PMPI_" #name));
 // NOLINTEND(bugprone-macro-parentheses)
-#define COVERED(name) CAIRN_NATIVE(name)
-#define COLLECTIVE(name, params, args) CAIRN_NATIVE(name)
-#define ICOLLECTIVE(name, params, args) CAIRN_NATIVE(name)
-#define MAKES_COMM(name, params, args) CAIRN_NATIVE(name)
-#define OPENS(name, what, handle, params, args) CAIRN_NATIVE(name)
-#define CLOSES(name, what, handle, params, args) CAIRN_NATIVE(name)
-#define ON_OPEN(name, handle, params, args) CAIRN_NATIVE(name)
-#define CONNECTS(name, params, args) CAIRN_NATIVE(name)
 #include "mpi_bindings/functions.def"
-#undef CAIRN_NATIVE
-#undef COVERED
-#undef COLLECTIVE
-#undef ICOLLECTIVE
-#undef MAKES_COMM
-#undef OPENS
-#undef CLOSES
-#undef ON_OPEN
-#undef CONNECTS
 };
 
 /// Set up before main(), and before the constructors of whatever is linked with Cairn.

@@ -43,7 +43,7 @@ std::map<int, std::vector<SentCount>> Window::cut(std::vector<Receive*> pending)
 
   // M1: the newest first, else a message may match a newer receive behind an older one's back.
   const bool newest_first = !rule_removed(Rule::m1_newest_first);
-  std::sort(pending.begin(), pending.end(), [newest_first](const Receive* a, const Receive* b) {
+  std::sort(pending.begin(), pending.end(), [&](const Receive* a, const Receive* b) {
     return newest_first ? a->stamp > b->stamp : a->stamp < b->stamp;
   });
   for (Receive* receive : pending) {

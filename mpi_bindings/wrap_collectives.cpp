@@ -1,8 +1,7 @@
 // The wrappers that functions.def generates: collectives, new communicators, windows and files.
 #include <mpi.h>
 
-#include "base/log.hpp"
-#include "mpi_bindings/function_table.hpp"
+#include "mpi_bindings/function_names.hpp"
 #include "mpi_bindings/handle_key.hpp"
 #include "mpi_bindings/wrappers.hpp"
 
@@ -126,33 +125,16 @@ using namespace cairn::mpi;
 // NOLINTEND(bugprone-macro-parentheses)
 #include "mpi_bindings/functions.def"
 
-#undef COVERED
-#undef COLLECTIVE
-#undef ICOLLECTIVE
-#undef MAKES_COMM
-#undef OPENS
-#undef CLOSES
-#undef ON_OPEN
-#undef CONNECTS
-
 namespace cairn::mpi {
 namespace {
 
-#define COVERED(name) {"MPI_" #name, true},
-#define COLLECTIVE(name, params, args) {"MPI_" #name, true},
-#define ICOLLECTIVE(name, params, args) {"MPI_" #name, true},
-#define MAKES_COMM(name, params, args) {"MPI_" #name, true},
-#define OPENS(name, what, handle, params, args) {"MPI_" #name, true},
-#define CLOSES(name, what, handle, params, args) {"MPI_" #name, true},
-#define ON_OPEN(name, handle, params, args) {"MPI_" #name, true},
-#define CONNECTS(name, params, args) {"MPI_" #name, false},
-
-constexpr Function table[] = {
+constexpr const char* names[] = {
+#define EACH_FUNCTION(name) "MPI_" #name,
 #include "mpi_bindings/functions.def"
 };
 
 }  // namespace
 
-std::span<const Function> function_table() { return table; }
+std::span<const char* const> function_names() { return names; }
 
 }  // namespace cairn::mpi

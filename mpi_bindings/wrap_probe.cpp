@@ -130,15 +130,9 @@ CAIRN_WRAPPER(int, Mrecv)
   const Envelope envelope = matched->envelope;
   BlockingReceive receive{"MPI_Mrecv",          buffer, count, type, envelope.source, envelope.tag,
                           matched->communicator};
-  int error = start_matched(receive.request(), *matched);
+  const int error = start_matched(receive.request(), *matched);
   *message = MPI_MESSAGE_NULL;
-  if (error != MPI_SUCCESS) return error;
-  MPI_Status own;
-  MPI_Status* seen = status == MPI_STATUS_IGNORE ? &own : status;
-  seen->MPI_SOURCE = MPI_PROC_NULL;
-  error = poll_until([&] { return receive.describe(); },
-                     [&](int* flag) { return receive.test(flag, seen); });
-  return receive.finish(*seen, error);
+  return error == MPI_SUCCESS ? receive.wait(status) : error;
 }
 
 CAIRN_WRAPPER(int, Imrecv)

@@ -29,16 +29,6 @@ namespace {
   return error;
 }
 
-/// Waits for a receive that has been posted.
-int wait(BlockingReceive& receive, MPI_Status* status) {
-  MPI_Status own;
-  MPI_Status* seen = status == MPI_STATUS_IGNORE ? &own : status;
-  seen->MPI_SOURCE = MPI_PROC_NULL;
-  const int error = poll_until([&] { return receive.describe(); },
-                               [&](int* flag) { return receive.test(flag, seen); });
-  return receive.finish(*seen, error);
-}
-
 /// MPI_Recv, likewise.
 [[gnu::noinline]] int receive(void* buffer, int count, MPI_Datatype type, int source, int tag,
                               MPI_Comm comm, MPI_Status* status) {
@@ -47,7 +37,7 @@ int wait(BlockingReceive& receive, MPI_Status* status) {
   if (communicator == nullptr) return native.Recv(buffer, count, type, source, tag, comm, status);
   BlockingReceive receive{"MPI_Recv", buffer, count, type, source, tag, communicator};
   const int error = layer->post(receive.request());
-  return error == MPI_SUCCESS ? wait(receive, status) : error;
+  return error == MPI_SUCCESS ? receive.wait(status) : error;
 }
 
 /// MPI_Recv whose receive is in MPI as `real`, and which has to wait.
@@ -58,7 +48,7 @@ int wait(BlockingReceive& receive, MPI_Status* status) {
   receive.request().colour = static_cast<std::uint8_t>(fast.colour);
   receive.request().stamp = layer->next_stamp();
   receive.request().real = real;
-  return wait(receive, status);
+  return receive.wait(status);
 }
 
 /// A receive that is in MPI as `real`, while there is nothing else to do.
@@ -167,15 +157,14 @@ CAIRN_WRAPPER(int, Sendrecv)
                           source,         receive_tag,    communicator};
   int error = layer->post(receive.request());
   if (error != MPI_SUCCESS) return error;
-  layer->announce(*communicator, destination);
   MPI_Request send = MPI_REQUEST_NULL;
-  error = native.Isend(send_buffer, send_count, send_type, destination, send_tag,
-                       layer->coloured(*communicator), &send);
+  error = send_counted(*communicator, destination, [&](MPI_Comm coloured) {
+    return native.Isend(send_buffer, send_count, send_type, destination, send_tag, coloured, &send);
+  });
   if (error != MPI_SUCCESS) {
     receive.withdraw();
     return error;
   }
-  ++communicator->channel(destination).sent;
   MPI_Status own;
   MPI_Status* seen = status == MPI_STATUS_IGNORE ? &own : status;
   seen->MPI_SOURCE = MPI_PROC_NULL;

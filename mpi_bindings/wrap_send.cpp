@@ -26,12 +26,11 @@ using Send = int (*)(const void*, int, MPI_Datatype, int, int, MPI_Comm);
 /// A send that returns when it is complete, by the non-blocking form.
 int send_polled(Start start, const char* name, const void* buffer, int count, MPI_Datatype type,
                 int destination, int tag, Communicator& communicator) {
-  layer->announce(communicator, destination);
   MPI_Request request = MPI_REQUEST_NULL;
-  const int error =
-      start(buffer, count, type, destination, tag, layer->coloured(communicator), &request);
+  const int error = send_counted(communicator, destination, [&](MPI_Comm coloured) {
+    return start(buffer, count, type, destination, tag, coloured, &request);
+  });
   if (error != MPI_SUCCESS) return error;
-  ++communicator.channel(destination).sent;
   return poll_until(
       [&] {
         return Call{name, &communicator, destination, tag};
@@ -42,11 +41,9 @@ int send_polled(Start start, const char* name, const void* buffer, int count, MP
 /// A send that MPI completes without the receiver's help.
 int send_buffered(Send send, const void* buffer, int count, MPI_Datatype type, int destination,
                   int tag, Communicator& communicator) {
-  layer->announce(communicator, destination);
-  const int error = send(buffer, count, type, destination, tag, layer->coloured(communicator));
-  if (error == MPI_SUCCESS) [[likely]]
-    ++communicator.channel(destination).sent;
-  return error;
+  return send_counted(communicator, destination, [&](MPI_Comm coloured) {
+    return send(buffer, count, type, destination, tag, coloured);
+  });
 }
 
 /// MPI_Send when there may be more to do than to count.
@@ -71,12 +68,11 @@ int send_buffered(Send send, const void* buffer, int count, MPI_Datatype type, i
   if (communicator == nullptr) {
     return unmanaged(buffer, count, type, destination, tag, comm, request);
   }
-  layer->announce(*communicator, destination);
   MPI_Request real = MPI_REQUEST_NULL;
-  const int error =
-      start(buffer, count, type, destination, tag, layer->coloured(*communicator), &real);
+  const int error = send_counted(*communicator, destination, [&](MPI_Comm coloured) {
+    return start(buffer, count, type, destination, tag, coloured, &real);
+  });
   if (error != MPI_SUCCESS) return error;
-  ++communicator->channel(destination).sent;
   Request& made = layer->new_request(Request::Kind::send, name, *communicator, destination, tag);
   made.real = real;
   *request = Requests::handle(made);

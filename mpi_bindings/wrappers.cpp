@@ -89,6 +89,15 @@ int BlockingReceive::finish(MPI_Status& status, int error) {
   return count_received(request_, status, error, true);
 }
 
+int BlockingReceive::wait(MPI_Status* status) {
+  MPI_Status own;
+  MPI_Status* seen = status == MPI_STATUS_IGNORE ? &own : status;
+  seen->MPI_SOURCE = MPI_PROC_NULL;
+  const int error =
+      poll_until([&] { return describe(); }, [&](int* flag) { return test(flag, seen); });
+  return finish(*seen, error);
+}
+
 void BlockingReceive::withdraw() {
   if (request_.state == Receive::State::held) {
     layer->window().withdraw(request_);

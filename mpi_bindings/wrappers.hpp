@@ -81,6 +81,16 @@ int poll_until(Describe&& describe, Test&& test) {
   return error;
 }
 
+/// Sends with `send(comm)`, in the present colour, and counts what has been sent.
+template <class Send>
+int send_counted(Communicator& communicator, int destination, Send&& send) {
+  layer->announce(communicator, destination);
+  const int error = send(layer->coloured(communicator));
+  if (error == MPI_SUCCESS) [[likely]]
+    ++communicator.channel(destination).sent;
+  return error;
+}
+
 /// A receive of a blocking call. Its Request need not be in the pool: the program has no handle.
 class BlockingReceive {
  public:
@@ -114,6 +124,8 @@ class BlockingReceive {
     make_known();
     return {request_.call, request_.communicator, request_.peer, request_.tag};
   }
+  /// Waits for it, and finishes it.
+  int wait(MPI_Status* status);
   /// After test() has set its flag or failed with `error`: counts it, completes `status`.
   int finish(MPI_Status& status, int error);
   /// The program's call fails for another reason: takes the receive back.

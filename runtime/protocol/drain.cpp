@@ -13,13 +13,21 @@ void Drain::start(std::uint64_t epoch) {
   }
 }
 
+void Drain::take_in(const Marker& marker) {
+  sound_ = marker.epoch == epoch_ && channels_.expect(marker) && sound_;
+}
+
 bool Drain::poll() {
+  return poll([&] {
+    while (auto marker = transport_.receive_marker()) take_in(*marker);
+  });
+}
+
+bool Drain::poll(const std::function<void()>& receive) {
   if (!markers_over_) {
     // The barrier is looked at first: when it is done, all markers are here to be received.
     const bool over = barrier_started_ && transport_.barrier_done();
-    while (auto marker = transport_.receive_marker()) {
-      sound_ = marker->epoch == epoch_ && channels_.expect(*marker) && sound_;
-    }
+    receive();
     if (!barrier_started_ && transport_.markers_received()) {
       transport_.start_barrier();
       barrier_started_ = true;

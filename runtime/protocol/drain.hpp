@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "runtime/protocol/transport.hpp"
 
@@ -19,6 +20,10 @@ class Drain {
   void start(std::uint64_t epoch);
   /// Makes progress; true when no late message is missing any more.
   bool poll();
+  /// Likewise, for an engine that reads the control messages itself: `receive()` takes all that
+  /// have arrived, and gives the markers of this epoch to take_in().
+  bool poll(const std::function<void()>& receive);
+  void take_in(const Marker& marker);
   /// False when a marker could not be understood: the epoch must not be committed.
   bool sound() const { return sound_; }
 

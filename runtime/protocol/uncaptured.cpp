@@ -19,18 +19,11 @@ void UncapturedEpochs::start() {
 
 void UncapturedEpochs::cut() {
   ++epoch_;
-  barrier_started_ = false;
-  markers_over_ = false;
   closing_ = false;
-  std::vector<Marker> markers = channels_.flip();
-  for (Marker& marker : markers) {
-    marker.epoch = epoch_;
-    transport_.send_marker(marker);
-  }
+  drain_.start(epoch_);
   const int rank = transport_.rank();
   for (const int neighbour : {(rank - 1) / 2, 2 * rank + 1, 2 * rank + 2}) {
     if (neighbour == rank || neighbour >= transport_.size()) continue;
-    if (rank == 0 && neighbour == 0) continue;
     if (rule_removed(Rule::e2_flood)) continue;
     transport_.send_marker({neighbour, epoch_, {}, true});
   }
@@ -42,7 +35,7 @@ void UncapturedEpochs::take_in(const Marker& marker) {
   if (marker.epoch > epoch_) {
     early_.push_back(marker);
   } else if (marker.epoch == epoch_) {
-    channels_.expect(marker);
+    drain_.take_in(marker);
   }
   // An older one is a zero marker that came after all windows were closed.
 }
@@ -57,19 +50,8 @@ void UncapturedEpochs::receive() {
 void UncapturedEpochs::announce_to(int peer) { transport_.send_marker({peer, epoch_, {}, false}); }
 
 void UncapturedEpochs::poll_window() {
-  if (!markers_over_) {
-    // The barrier is looked at first: when it is done, all markers are here to be received.
-    const bool over = barrier_started_ && transport_.barrier_done();
-    receive();
-    if (!barrier_started_ && transport_.markers_received()) {
-      transport_.start_barrier();
-      barrier_started_ = true;
-    }
-    markers_over_ = over;
-    if (over) channels_.no_more_markers();
-  }
-  channels_.pull_late();
-  if (!closing_ && markers_over_ && channels_.drained()) {
+  const bool drained = drain_.poll([&] { receive(); });
+  if (drained && !closing_) {
     transport_.start_round({});
     closing_ = true;
   }
@@ -80,11 +62,10 @@ void UncapturedEpochs::poll() {
   receive();
   if (may_cut() && heard_ > epoch_) cut();
   if (closed_ < epoch_) poll_window();
-  if (leaving_begun_) poll_leaving();
+  if (phase_ != Leaving::no) poll_leaving();
 }
 
 void UncapturedEpochs::leave() {
-  leaving_begun_ = true;
   phase_ = Leaving::gathering;
   leaving_.start_round({});
 }

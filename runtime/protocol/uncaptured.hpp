@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "runtime/protocol/drain.hpp"
 #include "runtime/protocol/transport.hpp"
 
 namespace cairn::protocol {
@@ -17,10 +18,10 @@ class UncapturedEpochs {
  public:
   /// `leaving` is for leave() alone: its rounds must not mix with the closing reductions.
   UncapturedEpochs(Transport& transport, Transport& leaving, Channels& channels)
-      : transport_(transport), leaving_(leaving), channels_(channels) {}
+      : transport_(transport), leaving_(leaving), drain_(transport, channels) {}
 
   /// Whether this rank may start an epoch: it knows of none under way.
-  bool may_start() const { return may_cut() && heard_ == epoch_ && !leaving_begun_; }
+  bool may_start() const { return may_cut() && heard_ == epoch_ && phase_ == Leaving::no; }
   void start();
   /// Makes what progress is possible. Call from every polled MPI call.
   void poll();
@@ -47,16 +48,13 @@ class UncapturedEpochs {
 
   Transport& transport_;
   Transport& leaving_;
-  Channels& channels_;
+  Drain drain_;
   std::uint64_t epoch_ = 0;    ///< cuts that this rank has made
   std::uint64_t closed_ = 0;   ///< the newest epoch that all windows are closed of
   std::uint64_t heard_ = 0;    ///< the newest that this rank has heard of
   std::vector<Marker> early_;  ///< of the next epoch: it has been heard of before its time
-  bool barrier_started_ = false;
-  bool markers_over_ = false;
-  bool closing_ = false;  ///< has joined the closing reduction
+  bool closing_ = false;       ///< has joined the closing reduction
   Leaving phase_ = Leaving::no;
-  bool leaving_begun_ = false;
   std::uint64_t last_epoch_ = 0;
 };
 

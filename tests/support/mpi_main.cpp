@@ -1,5 +1,5 @@
 // The one main of all MPI tests. Rank 0 prints; other ranks only when they fail. The exit status
-// is agreed with PMPI calls, which Cairn never sees.
+// is agreed by a collective call, which passes through Cairn as the test's own do.
 #include <gtest/gtest.h>
 #include <mpi.h>
 

@@ -1,4 +1,4 @@
-// Who a test is, asked with PMPI calls, which Cairn never sees.
+// Who a test is, asked with calls that Cairn does not interpose.
 #pragma once
 
 #include <mpi.h>

@@ -9,7 +9,7 @@ namespace cairn::mpi {
 /// Collective over MPI_COMM_WORLD.
 void drain_everything();
 
-/// Sum over all ranks (PMPI, not seen by the layer).
+/// Sum over all ranks.
 long global_sum(long value);
 
 /// For every channel of every rank: sent − received, summed; and all stored messages, summed.
