@@ -78,6 +78,7 @@ ChannelLayer::ChannelLayer(bool threaded)
 
 ChannelLayer::~ChannelLayer() {
   fast = {};
+  fast.forget_communicator();
   free_zombies();
   native.Comm_free(&bridge_);
   // Freeing is collective: only what every rank has for sure is freed, MPI_Finalize does the rest.
@@ -97,6 +98,7 @@ void ChannelLayer::settle() {
   fast.plain = !guarded_ && !window_.open() && window_.stored_messages() == 0 && zombies_.empty();
   fast.quiet = fast.plain && std::all_of(progress_.begin(), progress_.end(),
                                          [](const Progress* one) { return one->idle(); });
+  fast.update();
 }
 
 bool ChannelLayer::enter() {
@@ -162,8 +164,7 @@ void ChannelLayer::finalize() {
 Communicator* ChannelLayer::find_slowly(MPI_Comm handle) {
   Communicator** found = by_handle_.find(handle_key(handle));
   if (found == nullptr) return nullptr;
-  fast.comm = handle;
-  fast.communicator = *found;
+  fast.remember(handle, **found);
   return *found;
 }
 

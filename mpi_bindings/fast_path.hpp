@@ -17,17 +17,33 @@ struct FastPath {
   /// The communicator that was used last. Without one, `comm` is no handle of any.
   MPI_Comm comm{};
   Communicator* communicator = nullptr;
+  /// As long as `plain`, the same handle, else none; and what it is in the present colour.
+  MPI_Comm plain_comm{};
+  MPI_Comm coloured{};
   /// A send of at most so many elements of this type is a small one.
   MPI_Datatype small_type{};
   int small_count = -1;
 
   /// Whether a message on `handle` needs nothing else, unless its peer is MPI_PROC_NULL.
-  bool fits(MPI_Comm handle) const { return plain && handle == comm; }
-  void forget_communicator() {
-    comm = reinterpret_cast<MPI_Comm>(this);
-    communicator = nullptr;
+  bool fits(MPI_Comm handle) const { return handle == plain_comm; }
+  void remember(MPI_Comm handle, Communicator& of) {
+    comm = handle;
+    communicator = &of;
+    update();
   }
-  MPI_Comm coloured() const { return communicator->colours[colour]; }
+  void forget_communicator() {
+    comm = no_comm();
+    communicator = nullptr;
+    update();
+  }
+  /// After `plain` or `colour` has changed.
+  void update() {
+    plain_comm = plain ? comm : no_comm();
+    coloured = communicator == nullptr ? no_comm() : communicator->colours[colour];
+  }
+
+ private:
+  MPI_Comm no_comm() { return reinterpret_cast<MPI_Comm>(this); }
 };
 
 /// Kept up to date by ChannelLayer.

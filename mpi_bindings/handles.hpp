@@ -27,6 +27,8 @@ class Pool {
     taken.in_use = true;
     return taken;
   }
+  /// Whether take() would have to make more.
+  bool exhausted() const { return free_ == nullptr; }
   void put(T& item) {
     item.in_use = false;
     item.next_free = free_;
@@ -58,6 +60,45 @@ class Pool {
     for (auto& item : items_) {
       if (item.in_use) visit(item);
     }
+  }
+
+  /// Items on their way back to the pool, which can be kept after all.
+  class Chain {
+   public:
+    Chain() = default;
+    Chain(const Chain&) = delete;
+    Chain& operator=(const Chain&) = delete;
+
+    void put(T& item) {
+      item.in_use = false;
+      *end_ = &item;
+      end_ = &item.next_free;
+    }
+    /// Keeps the first one that `fits`; nullptr when none does.
+    template <class Fits>
+    T* keep_if(Fits&& fits) {
+      for (T** place = &first_; place != end_; place = &(*place)->next_free) {
+        T* item = *place;
+        if (!fits(*item)) continue;
+        if (end_ == &item->next_free) {
+          end_ = place;
+        } else {
+          *place = item->next_free;
+        }
+        item->in_use = true;
+        return item;
+      }
+      return nullptr;
+    }
+
+   private:
+    friend Pool;
+    T* first_ = nullptr;
+    T** end_ = &first_;  ///< where the next one goes; what is there is not set
+  };
+  void put(Chain& chain) {
+    *chain.end_ = free_;
+    free_ = chain.first_;
   }
 
  private:

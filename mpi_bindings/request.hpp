@@ -52,9 +52,12 @@ struct alignas(64) Request : Receive {
   /// Makes a fresh request, or one that has been reset, a send or receive of the simplest kind.
   void begin(Kind request_kind, int request_colour, const char* name, int request_peer,
              int request_tag, Communicator* request_communicator) {
-    colour = static_cast<std::uint8_t>(request_colour);
+    // These eight are one word.
     simple = true;
     kind = request_kind;
+    persistent = cancelled = freed = own_type = delivered = false;
+    in_use = true;
+    colour = static_cast<std::uint8_t>(request_colour);
     peer = request_peer;
     tag = request_tag;
     communicator = request_communicator;
@@ -63,7 +66,7 @@ struct alignas(64) Request : Receive {
   /// As it was made, but for what begin() sets. Simple requests need none.
   void reset() {
     state = State::in_mpi;
-    counted = simple = persistent = cancelled = freed = own_type = delivered = false;
+    counted = false;
   }
 };
 

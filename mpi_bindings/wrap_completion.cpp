@@ -185,6 +185,46 @@ class Batch {
   std::uint64_t generation_ = 0;
 };
 
+/// Gives the program its handles back, of those of the first `end` that are not complete: the
+/// requests that `done` has under what stands in `handles`.
+inline void undo(Requests::Chain& done, MPI_Request* handles, int end) {
+  for (int i = 0; i < end; ++i) {
+    if (handles[i] == MPI_REQUEST_NULL) continue;
+    Request* request = done.keep_if([&](const Request& one) { return one.real == handles[i]; });
+    if (request == nullptr) continue;  // MPI's own
+    handles[i] = Requests::handle(*request);
+    if (request->kind == Request::Kind::receive) {
+      --request->communicator->channel(request->peer).received;
+    }
+  }
+}
+
+/// Waits for requests that all are simple, or MPI's own, by giving MPI the program's array: one
+/// pass over it. Their records are put back, and what they receive is counted, before MPI waits:
+/// while it does nobody looks. False when some are not simple; then nothing has changed.
+inline bool wait_quietly(int count, MPI_Request* handles, MPI_Status* statuses, int& error) {
+  Requests::Chain done;
+  for (int i = 0; i < count; ++i) {
+    Request* request = Requests::find(handles[i]);
+    if (request == nullptr) continue;
+    if (!request->simple || request->persistent || needs_status(*request)) [[unlikely]] {
+      undo(done, handles, i);
+      layer->requests().put(done);
+      return false;
+    }
+    handles[i] = request->real;
+    if (request->kind == Request::Kind::receive) {
+      ++request->communicator->channel(request->peer).received;
+    }
+    done.put(*request);
+  }
+  error = native.Waitall(count, handles, statuses);
+  if (error != MPI_SUCCESS) [[unlikely]]
+    undo(done, handles, count);
+  layer->requests().put(done);
+  return true;
+}
+
 int test_one(MPI_Request* request, int* flag, MPI_Status* status) {
   Request* known = Requests::find(*request);
   if (known == nullptr) return native.Test(request, flag, status);
@@ -236,6 +276,19 @@ int test_some(Batch& batch, int count, int* done, int* indices, MPI_Status* stat
       [&](int* flag) { return test_one(request, flag, status); });
 }
 
+/// MPI_Waitall, likewise.
+[[gnu::noinline]] int wait_all(int count, MPI_Request* requests, MPI_Status* statuses) {
+  Batch batch{count, requests};
+  int error = MPI_SUCCESS;
+  if (fast.quiet && batch.refresh()) {
+    error = native.Waitall(count, batch.real(), batch.statuses(statuses));
+  } else {
+    error = poll_until([&] { return batch.describe("MPI_Waitall"); },
+                       [&](int* flag) { return test_all(batch, count, flag, statuses); });
+  }
+  return batch.complete_many(count, nullptr, batch.statuses(statuses), error);
+}
+
 }  // namespace
 }  // namespace cairn::mpi
 
@@ -273,14 +326,12 @@ CAIRN_WRAPPER(int, Waitall)(int count, MPI_Request* requests, MPI_Status* status
   const Entry entry;
   if (layer == nullptr || count <= 0 || requests == nullptr)
     return native.Waitall(count, requests, statuses);
-  Batch batch{count, requests};
-  if (fast.quiet && batch.refresh()) [[likely]] {
-    const int error = native.Waitall(count, batch.real(), batch.statuses(statuses));
-    return batch.complete_many(count, nullptr, batch.statuses(statuses), error);
+  if (fast.quiet) [[likely]] {
+    int error = MPI_SUCCESS;
+    if (wait_quietly(count, requests, statuses, error)) [[likely]]
+      return error;
   }
-  const int error = poll_until([&] { return batch.describe("MPI_Waitall"); },
-                               [&](int* flag) { return test_all(batch, count, flag, statuses); });
-  return batch.complete_many(count, nullptr, batch.statuses(statuses), error);
+  return wait_all(count, requests, statuses);
 }
 
 CAIRN_WRAPPER(int, Testall)(int count, MPI_Request* requests, int* flag, MPI_Status* statuses) {

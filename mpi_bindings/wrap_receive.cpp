@@ -74,7 +74,7 @@ using namespace cairn::mpi;
 CAIRN_WRAPPER(int, Irecv)
 (void* buffer, int count, MPI_Datatype type, int source, int tag, MPI_Comm comm,
  MPI_Request* request) {
-  if (!fast.fits(comm) || source == MPI_PROC_NULL) [[unlikely]]
+  if (!fast.fits(comm) || source == MPI_PROC_NULL || layer->requests().exhausted()) [[unlikely]]
     return start_receive(buffer, count, type, source, tag, comm, request);
   Request& made = layer->requests().take();
   made.begin(Request::Kind::receive, fast.colour, "MPI_Irecv", source, tag, fast.communicator);
@@ -82,11 +82,9 @@ CAIRN_WRAPPER(int, Irecv)
   made.count = count;
   made.type = type;
   made.stamp = layer->next_stamp();
-  const int error = native.Irecv(buffer, count, type, source, tag, fast.coloured(), &made.real);
-  if (error != MPI_SUCCESS) [[unlikely]] {
-    layer->requests().put(made);
-    return error;
-  }
+  const int error = native.Irecv(buffer, count, type, source, tag, fast.coloured, &made.real);
+  if (error != MPI_SUCCESS) [[unlikely]]
+    return not_started(made, error);
   *request = Requests::handle(made);
   return error;
 }
@@ -100,13 +98,13 @@ CAIRN_WRAPPER(int, Recv)
     MPI_Status own;
     MPI_Status* seen = status == MPI_STATUS_IGNORE ? &own : status;
     seen->MPI_SOURCE = MPI_PROC_NULL;
-    const int error = native.Recv(buffer, count, type, source, tag, fast.coloured(), seen);
+    const int error = native.Recv(buffer, count, type, source, tag, fast.coloured, seen);
     // A truncated message has been received, too.
     if (seen->MPI_SOURCE >= 0) ++fast.communicator->channel(seen->MPI_SOURCE).received;
     return error;
   }
   MPI_Request real = MPI_REQUEST_NULL;
-  const int error = native.Irecv(buffer, count, type, source, tag, fast.coloured(), &real);
+  const int error = native.Irecv(buffer, count, type, source, tag, fast.coloured, &real);
   if (error != MPI_SUCCESS) [[unlikely]]
     return error;
   return finish_plainly(buffer, count, type, source, tag, status, real);
@@ -122,11 +120,10 @@ CAIRN_WRAPPER(int, Sendrecv)
     if (channel.peer == destination) [[likely]] {
       MPI_Request real = MPI_REQUEST_NULL;
       int error = native.Irecv(receive_buffer, receive_count, receive_type, source, receive_tag,
-                               fast.coloured(), &real);
+                               fast.coloured, &real);
       if (error != MPI_SUCCESS) [[unlikely]]
         return error;
-      error =
-          native.Send(send_buffer, send_count, send_type, destination, send_tag, fast.coloured());
+      error = native.Send(send_buffer, send_count, send_type, destination, send_tag, fast.coloured);
       if (error != MPI_SUCCESS) [[unlikely]] {
         native.Cancel(&real);
         native.Wait(&real, MPI_STATUS_IGNORE);

@@ -85,11 +85,9 @@ int send_buffered(Send send, const void* buffer, int count, MPI_Datatype type, i
                                                 int tag, MPI_Request* request) {
   Request& made = layer->requests().take();
   made.begin(Request::Kind::send, fast.colour, name, channel.peer, tag, fast.communicator);
-  const int error = start(buffer, count, type, channel.peer, tag, fast.coloured(), &made.real);
-  if (error != MPI_SUCCESS) [[unlikely]] {
-    layer->requests().put(made);
-    return error;
-  }
+  const int error = start(buffer, count, type, channel.peer, tag, fast.coloured, &made.real);
+  if (error != MPI_SUCCESS) [[unlikely]]
+    return not_started(made, error);
   ++channel.sent;
   *request = Requests::handle(made);
   return error;
@@ -107,7 +105,7 @@ CAIRN_WRAPPER(int, Send)(CAIRN_SEND_PARAMETERS) {
   if (fast.fits(comm) && type == fast.small_type && count <= fast.small_count) [[likely]] {
     Channel& channel = fast.communicator->recent_channel(destination);
     if (channel.peer == destination) [[likely]] {
-      const int error = native.Send(buffer, count, type, destination, tag, fast.coloured());
+      const int error = native.Send(buffer, count, type, destination, tag, fast.coloured);
       if (error == MPI_SUCCESS) [[likely]]
         ++channel.sent;
       return error;
@@ -140,7 +138,7 @@ CAIRN_WRAPPER(int, Bsend)(CAIRN_SEND_PARAMETERS) {
   CAIRN_WRAPPER(int, name)(CAIRN_SEND_PARAMETERS, MPI_Request * request) {                       \
     if (fast.fits(comm)) [[likely]] {                                                            \
       Channel& channel = fast.communicator->recent_channel(destination);                         \
-      if (channel.peer == destination) [[likely]]                                                \
+      if (channel.peer == destination && !layer->requests().exhausted()) [[likely]]              \
         return start_plainly(native.start, "MPI_" #name, channel, buffer, count, type, tag,      \
                              request);                                                           \
     }                                                                                            \

@@ -12,6 +12,11 @@ void Entry::enter() {
 
 void Entry::leave() { entered_->leave(); }
 
+int not_started(Request& request, int error) {
+  layer->requests().put(request);
+  return error;
+}
+
 bool in_mpi(Request& request) {
   if (request.state == Receive::State::in_mpi && request.kind != Request::Kind::duplication)
       [[likely]]
