@@ -22,10 +22,6 @@ namespace cairn::io {
 namespace fs = std::filesystem;
 namespace {
 
-fs::path temporary_path(const fs::path& directory, std::uint64_t epoch) {
-  return directory / (std::string{temporary_prefix} + epoch_directory_name(epoch));
-}
-
 std::string utc_now() {
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
 }
@@ -153,13 +149,17 @@ Result<EpochInfo> Store::read_commit(std::uint64_t epoch) const {
   return record->info;
 }
 
+fs::path Store::temporary_path(std::uint64_t epoch) const {
+  return directory_ / (std::string{temporary_prefix} + epoch_directory_name(epoch));
+}
+
 Result<fs::path> Store::begin(std::uint64_t epoch) const {
   std::error_code error;
   if (fs::exists(fs::symlink_status(epoch_path(epoch), error))) {
     return Status{Code::invalid_argument, fmt::format("{}: exists already and is never replaced",
                                                       epoch_path(epoch).native())};
   }
-  const fs::path path = temporary_path(directory_, epoch);
+  const fs::path path = temporary_path(epoch);
   fs::remove_all(path, error);  // of a checkpoint that was given up
   if (::mkdir(path.c_str(), 0700) != 0) {
     const Status status = errno_status(path, "can't create it");
@@ -170,7 +170,7 @@ Result<fs::path> Store::begin(std::uint64_t epoch) const {
 }
 
 Result<EpochInfo> Store::commit(const EpochInfo& info) const {
-  const fs::path temporary = temporary_path(directory_, info.epoch);
+  const fs::path temporary = temporary_path(info.epoch);
   auto state = scan_state(temporary / state_file);
   if (!state) return state.status();
   CommitRecord record{info, std::move(*state)};
@@ -193,7 +193,7 @@ Result<EpochInfo> Store::commit(const EpochInfo& info) const {
 
 void Store::discard(std::uint64_t epoch) const {
   std::error_code error;
-  fs::remove_all(temporary_path(directory_, epoch), error);
+  fs::remove_all(temporary_path(epoch), error);
 }
 
 void Store::append_history(const std::string& json_line) const {

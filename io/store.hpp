@@ -31,6 +31,8 @@ class Store {
   std::vector<std::uint64_t> epochs() const;
 
   std::filesystem::path epoch_path(std::uint64_t epoch) const;
+  /// Where begin() makes an epoch's files.
+  std::filesystem::path temporary_path(std::uint64_t epoch) const;
 
   /// COMMIT.json of an epoch. not_found: no such epoch, or never committed. corruption: torn,
   /// flipped, or its files have other sizes. unsupported: written by a newer format version.

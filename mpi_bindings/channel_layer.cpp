@@ -89,6 +89,7 @@ ChannelLayer::~ChannelLayer() {
 
 void ChannelLayer::set_stress() {
   stress_ = true;
+  polled_collectives_ = true;
   guarded_ = true;
   settle();
 }
@@ -293,7 +294,7 @@ void ChannelLayer::bury(Communicator& communicator) {
 int ChannelLayer::bridge_tag(std::uint64_t what) { return static_cast<int>(what & 0x7ffeU); }
 
 void ChannelLayer::meet(Communicator& communicator, const char* call) {
-  if (!stress_ || polling_) return;
+  if (!polled_collectives_ || polling_) return;
   const Call outer = current_call_;
   current_call_ = {call, &communicator, MPI_PROC_NULL, MPI_ANY_TAG};
   meet(world_ranks(communicator.colours[0]), communicator.id);
@@ -303,7 +304,7 @@ void ChannelLayer::meet(Communicator& communicator, const char* call) {
 /// A dissemination barrier (Hensgen, Finkel, Manber, 1988). Not MPI_Ibarrier: Open MPI's failed and
 /// hung next to a Comm_idup that is under way on the same communicator.
 void ChannelLayer::meet(const std::vector<int>& members, std::uint64_t key) {
-  if (!stress_) return;
+  if (!polled_collectives_) return;
   int own = 0;
   PMPI_Comm_rank(bridge_, &own);
   const auto self = std::find(members.begin(), members.end(), own);

@@ -143,6 +143,8 @@ class ChannelLayer {
   /// (B1). At the start of MPI only.
   void set_stress();
   bool stress() const { return stress_; }
+  /// Blocking collectives wait in meet() until all members have come (B1). On all ranks alike.
+  void poll_collectives(bool polled) { polled_collectives_ = polled; }
   void called() {
     if (polling_) return;
     for (Progress* progress : progress_) progress->called();
@@ -188,6 +190,16 @@ class ChannelLayer {
   std::optional<std::string> refusal();
   /// Why no epoch can ever be taken any more.
   const char* uncovered_call() const { return uncovered_call_; }
+  /// Whether the program is in a blocking receive or probe that has got nothing yet, so that it can
+  /// be called again after a restart.
+  bool in_repeatable_call() const;
+  /// The channel that a blocking receive or probe waits for, if it is one channel.
+  struct AwaitedChannel {
+    std::uint64_t communicator;
+    int source;                   ///< rank of MPI_COMM_WORLD
+    std::uint64_t wire_received;  ///< in this colour interval
+  };
+  std::optional<AwaitedChannel> awaited_channel();
   /// Requests and matched messages that the program has yet to complete.
   std::size_t pending_requests();
 
@@ -205,13 +217,14 @@ class ChannelLayer {
   /// Counts the calls in which the program has had to wait, to tell one from the next.
   std::uint64_t& blocked_calls() { return blocked_calls_; }
   /// Ends the colour interval: from here on the program talks in the other colour. Returns, per
-  /// peer (rank of MPI_COMM_WORLD), what this rank has sent to it in the interval.
-  std::map<int, std::vector<SentCount>> cut();
+  /// peer (rank of MPI_COMM_WORLD), what this rank has sent to it in the interval. `record`: the
+  /// window keeps what is in flight.
+  std::map<int, std::vector<SentCount>> cut(bool record = false);
   /// Makes what progress is possible in the window; true when it is closed.
   bool advance();
   /// Takes what has arrived in the present colour into the store (I5), up to `limit` bytes.
   void pull_current(std::size_t limit_bytes);
-  /// Whether the bytes of all stored messages are here.
+  /// Whether the bytes of all stored and recorded messages are here.
   bool all_arrived();
   /// Over all communicators, a number whose sum over all ranks is 0 when all members have made
   /// the same number of collective calls on each (E4).
@@ -235,6 +248,7 @@ class ChannelLayer {
   void announce_in_window(Communicator& communicator, int destination);
   void manage(MPI_Comm handle, MPI_Comm twin, std::unique_ptr<Communicator> made);
   bool has_pending(const Communicator& communicator);
+  bool waits_for_message() const;
   void free_zombies();
   void bury(Communicator& communicator);
   void reap_freed();
@@ -253,6 +267,7 @@ class ChannelLayer {
   bool guarded_ = false;  ///< threaded_ or stress_
   bool threaded_ = false;
   bool stress_ = false;
+  bool polled_collectives_ = false;
   unsigned calls_ = 0;
   int inside_ = 0;  ///< threads that are inside a wrapper
   std::mutex mutex_;

@@ -1,5 +1,6 @@
 // ChannelLayer: the cut, and the channel state that is saved and restored.
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "base/checksum.hpp"
@@ -22,7 +23,7 @@ bool is_cancelled(const Request& receive) {
 
 }  // namespace
 
-std::map<int, std::vector<SentCount>> ChannelLayer::cut() {
+std::map<int, std::vector<SentCount>> ChannelLayer::cut(bool record) {
   free_zombies();
   std::erase_if(freed_, [&](Freed& freed) {
     if (++freed.cuts < 2) return false;
@@ -39,7 +40,7 @@ std::map<int, std::vector<SentCount>> ChannelLayer::cut() {
   for (Request* receive = blocking_; receive != nullptr; receive = receive->next_blocking) {
     consider(*receive);
   }
-  auto markers = window_.cut(std::move(pending));
+  auto markers = window_.cut(std::move(pending), record);
   settle();
   return markers;
 }
@@ -58,9 +59,33 @@ void ChannelLayer::pull_current(std::size_t limit_bytes) {
 bool ChannelLayer::all_arrived() {
   bool all = true;
   for (auto& [id, communicator] : by_id_) {
-    for (auto& message : communicator->store) all = MpiWire::arrived(message) && all;
+    for (auto& message : communicator->store) all = MpiWire::arrived(*message.payload) && all;
+  }
+  for (const auto& message : window_.recorded()) {
+    all = MpiWire::arrived(*message->payload) && !message->payload->awaited && all;
   }
   return all;
+}
+
+bool ChannelLayer::waits_for_message() const {
+  if (current_call_.name == nullptr) return false;
+  const std::string_view name = current_call_.name;
+  if (name == "MPI_Probe" || name == "MPI_Mprobe") return true;
+  if (blocking_ == nullptr || blocking_->delivered || blocking_->counted) return false;
+  return blocking_->state == Receive::State::in_mpi || blocking_->state == Receive::State::held;
+}
+
+bool ChannelLayer::in_repeatable_call() const {
+  // A Sendrecv would send again.
+  return waits_for_message() && std::string_view{current_call_.name} != "MPI_Sendrecv";
+}
+
+std::optional<ChannelLayer::AwaitedChannel> ChannelLayer::awaited_channel() {
+  const bool receives = waits_for_message() && current_call_.peer >= 0;
+  if (!receives || current_call_.communicator == nullptr) return std::nullopt;
+  Communicator& communicator = *by_id_.at(current_call_.communicator->id);
+  const Channel& channel = communicator.channel(current_call_.peer);
+  return AwaitedChannel{communicator.id, channel.world_rank, channel.wire_received()};
 }
 
 std::uint64_t ChannelLayer::collective_fingerprint() {
@@ -79,8 +104,8 @@ std::vector<ChannelMessage> ChannelLayer::messages() {
   std::vector<ChannelMessage> all;
   for (const auto& [id, communicator] : by_id_) {
     for (const auto& message : communicator->store) {
-      all.push_back(
-          {id, communicator->channel(message.source).world_rank, message.tag, message.bytes});
+      all.push_back({id, communicator->channel(message.source).world_rank, message.tag,
+                     message.payload->bytes});
     }
   }
   return all;
@@ -131,8 +156,9 @@ std::optional<std::uint64_t> ChannelLayer::restore(const std::vector<ChannelCoun
   }
   for (auto& message : messages) {
     Communicator& communicator = *by_id_.at(message.communicator);
-    window_.store(communicator, {communicator.rank_of_world(message.source), message.tag,
-                                 std::move(message.bytes), MPI_REQUEST_NULL});
+    StoredMessage stored{communicator.rank_of_world(message.source), message.tag};
+    stored.payload->bytes = std::move(message.bytes);
+    window_.store(communicator, std::move(stored));
   }
   settle();
   return std::nullopt;

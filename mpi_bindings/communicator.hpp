@@ -8,6 +8,7 @@
 #include <deque>
 #include <list>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -41,13 +42,19 @@ struct Channel {
   }
 };
 
+/// What a message carries. Never changes once it has arrived.
+struct Payload {
+  std::vector<std::byte> bytes;             ///< as MPI_PACKED
+  MPI_Request arriving = MPI_REQUEST_NULL;  ///< not null: the bytes are still on their way
+  bool awaited = false;                     ///< a receive of the program gets them first
+};
+
 /// A message that Cairn has taken off MPI, or read from a checkpoint, and the program has not
 /// received yet.
 struct StoredMessage {
   int source = 0;  ///< rank in the communicator
   int tag = 0;
-  std::vector<std::byte> bytes;             ///< as MPI_PACKED
-  MPI_Request arriving = MPI_REQUEST_NULL;  ///< not null: its bytes are still on their way
+  std::shared_ptr<Payload> payload = std::make_shared<Payload>();  ///< an epoch may record it, too
 };
 
 /// Whether a receive or probe for `source` and `tag` (or the wildcards) accepts a message.

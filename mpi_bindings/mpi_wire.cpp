@@ -81,16 +81,17 @@ bool MpiWire::pull(Communicator& communicator, int colour, StoredMessage& messag
   PMPI_Get_elements_x(&status, MPI_PACKED, &bytes);
   message.source = status.MPI_SOURCE;
   message.tag = status.MPI_TAG;
-  message.bytes.resize(static_cast<std::size_t>(bytes));
-  const PackedBytes packed{message.bytes.size()};
-  native.Imrecv(message.bytes.data(), packed.count(), packed.type(), &handle, &message.arriving);
+  Payload& payload = *message.payload;
+  payload.bytes.resize(static_cast<std::size_t>(bytes));
+  const PackedBytes packed{payload.bytes.size()};
+  native.Imrecv(payload.bytes.data(), packed.count(), packed.type(), &handle, &payload.arriving);
   return true;
 }
 
-bool MpiWire::arrived(StoredMessage& message) {
-  if (message.arriving == MPI_REQUEST_NULL) return true;
+bool MpiWire::arrived(Payload& payload) {
+  if (payload.arriving == MPI_REQUEST_NULL) return true;
   int done = 0;
-  native.Test(&message.arriving, &done, MPI_STATUS_IGNORE);
+  native.Test(&payload.arriving, &done, MPI_STATUS_IGNORE);
   return done != 0;
 }
 
@@ -119,7 +120,7 @@ void MpiWire::deliver(Receive& receive, StoredMessage&& message) {
   auto& request = static_cast<Request&>(receive);
   request.delivered = true;
   request.envelope = {message.source, message.tag};
-  if (arrived(message)) {
+  if (arrived(*message.payload)) {
     start_delivery(request, std::move(message));
     return;
   }
@@ -128,7 +129,7 @@ void MpiWire::deliver(Receive& receive, StoredMessage&& message) {
 }
 
 void MpiWire::advance(Request& receive) {
-  if (receive.state != Receive::State::assigned || !arrived(*receive.message)) return;
+  if (receive.state != Receive::State::assigned || !arrived(*receive.message->payload)) return;
   start_delivery(receive, std::move(*receive.message));
   receive.message.reset();
 }
@@ -137,10 +138,10 @@ void MpiWire::advance(Request& receive) {
 void MpiWire::start_delivery(Request& receive, StoredMessage&& message) {
   reap_self_sends();
   SelfSend& send = self_sends_.emplace_back();
-  send.bytes = std::move(message.bytes);
-  const PackedBytes packed{send.bytes.size()};
-  native.Isend(send.bytes.data(), packed.count(), packed.type(), 0, delivery_tag, self_,
-               &send.request);
+  send.payload = std::move(message.payload);
+  const auto& bytes = send.payload->bytes;
+  const PackedBytes packed{bytes.size()};
+  native.Isend(bytes.data(), packed.count(), packed.type(), 0, delivery_tag, self_, &send.request);
   native.Irecv(receive.buffer, receive.count, receive.type, 0, delivery_tag, self_, &receive.real);
   receive.state = Receive::State::in_mpi;
 }

@@ -4,6 +4,8 @@
 #include <mpi.h>
 
 #include <list>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "mpi_bindings/request.hpp"
@@ -26,11 +28,14 @@ class MpiWire : public Wire {
              Envelope& envelope) override;
   void take(Receive& receive, int colour, const Envelope& envelope) override;
   void deliver(Receive& receive, StoredMessage&& message) override;
+  void keep(Receive& receive, std::shared_ptr<RecordedMessage> recorded) override {
+    static_cast<Request&>(receive).recorded = std::move(recorded);
+  }
 
   /// What the last post() said: errors in the program's arguments.
   int post_error() const { return post_error_; }
-  /// Whether the bytes of a stored message are all here.
-  static bool arrived(StoredMessage& message);
+  /// Whether the bytes of a message that was pulled are all here.
+  static bool arrived(Payload& payload);
   /// Moves a receive on whose message was not all here when it was assigned.
   void advance(Request& receive);
   /// Lets a held receive complete as cancelled.
@@ -42,7 +47,7 @@ class MpiWire : public Wire {
 
   MPI_Comm self_ = MPI_COMM_NULL;  ///< carries deliveries
   struct SelfSend {
-    std::vector<std::byte> bytes;
+    std::shared_ptr<const Payload> payload;
     MPI_Request request = MPI_REQUEST_NULL;
   };
   std::list<SelfSend> self_sends_;

@@ -42,8 +42,9 @@ struct alignas(64) Request : Receive {
   Envelope envelope;                                            ///< delivered: the message's
   std::unique_ptr<StoredMessage> message;                       ///< assigned: not all here yet
   MPI_Comm duplicate = MPI_COMM_NULL;                           ///< duplication: what is being made
-  std::unique_ptr<Communicator> made;        ///< duplication: its record to be, with its twin
-  MPI_Request real_twin = MPI_REQUEST_NULL;  ///< duplication: the twin's request
+  std::unique_ptr<Communicator> made;         ///< duplication: its record to be, with its twin
+  MPI_Request real_twin = MPI_REQUEST_NULL;   ///< duplication: the twin's request
+  std::shared_ptr<RecordedMessage> recorded;  ///< by an epoch: its bytes are those received
   Request* next_blocking = nullptr;  ///< receives of blocking calls that wait, not in the pool
 
   /// Whether the program has a request under way that MPI or Cairn has yet to complete.

@@ -16,7 +16,13 @@ bool overlaps(const Receive& a, const Receive& b) {
 
 }  // namespace
 
-std::map<int, std::vector<SentCount>> Window::cut(std::vector<Receive*> pending) {
+std::map<int, std::vector<SentCount>> Window::cut(std::vector<Receive*> pending, bool record) {
+  recording_ = record;
+  recorded_.clear();
+  for (auto& [id, communicator] : communicators_) {
+    // What an earlier epoch has recorded and is still here is recorded again (C2).
+    for (const auto& message : communicator->store) note(*communicator, message);
+  }
   open_ = true;
   markers_over_ = false;
   announced_ = {world_rank_};  // the channel to oneself needs no marker (M7)
@@ -56,14 +62,41 @@ std::map<int, std::vector<SentCount>> Window::cut(std::vector<Receive*> pending)
       case Wire::Outcome::matched:
         receive->counted = true;
         ++receive->communicator->channel(source).old_taken;
+        note(*receive);
         break;
-      case Wire::Outcome::under_way: under_way_.push_back(receive); break;
+      case Wire::Outcome::under_way:
+        under_way_.push_back(receive);
+        note(*receive);
+        break;
     }
   }
   for (auto& [id, communicator] : communicators_) {
     if (newest_first) std::reverse(communicator->held.begin(), communicator->held.end());
   }
   return markers;
+}
+
+void Window::note(Communicator& communicator, const StoredMessage& message) {
+  if (!recording_) return;
+  const int source = communicator.channel(message.source).world_rank;
+  recorded_.push_back(std::make_shared<RecordedMessage>(
+      RecordedMessage{communicator.id, source, message.tag, message.payload}));
+}
+
+/// C2: matched, but not yet observed. The program's call will tell what it has got.
+void Window::note(Receive& receive) {
+  if (!recording_) return;
+  auto recorded = std::make_shared<RecordedMessage>();
+  recorded->communicator = receive.communicator->id;
+  recorded->payload = std::make_shared<Payload>();
+  recorded->payload->awaited = true;
+  recorded_.push_back(recorded);
+  wire_.keep(receive, std::move(recorded));
+}
+
+std::vector<std::shared_ptr<RecordedMessage>> Window::take_recorded() {
+  recording_ = false;
+  return std::exchange(recorded_, {});
 }
 
 void Window::marker(int source_world_rank, const std::vector<SentCount>& counts) {
@@ -152,7 +185,7 @@ void Window::withdraw(Receive& receive) { std::erase(receive.communicator->held,
 
 void Window::store(Communicator& communicator, StoredMessage&& message) {
   ++stored_messages_;
-  stored_bytes_ += message.bytes.size();
+  stored_bytes_ += message.payload->bytes.size();
   communicator.store.push_back(std::move(message));
 }
 
@@ -160,7 +193,7 @@ StoredMessage Window::take_stored(Communicator& communicator,
                                   std::list<StoredMessage>::iterator which) {
   StoredMessage message = std::move(*which);
   --stored_messages_;
-  stored_bytes_ -= message.bytes.size();
+  stored_bytes_ -= message.payload->bytes.size();
   communicator.store.erase(which);
   return message;
 }
@@ -194,6 +227,7 @@ void Window::pull_late(Communicator& communicator) {
   while (wire_.pull(communicator, colour_ ^ 1, message)) {
     ++communicator.channel(message.source).old_taken;
     ++late_messages_;
+    note(communicator, message);
     offer(communicator, std::move(message));
     message = {};
   }

@@ -15,6 +15,14 @@
 
 namespace cairn::mpi {
 
+/// A message in flight at the cut of a captured epoch.
+struct RecordedMessage {
+  std::uint64_t communicator = 0;
+  int source = 0;  ///< rank of MPI_COMM_WORLD
+  int tag = 0;
+  std::shared_ptr<Payload> payload;
+};
+
 /// A receive of the program, from its posting until the program sees it complete.
 struct Receive {
   enum class State : std::uint8_t {
@@ -56,6 +64,9 @@ class Wire {
   virtual void take(Receive& receive, int colour, const Envelope& envelope) = 0;
   /// Gives a stored message to a receive.
   virtual void deliver(Receive& receive, StoredMessage&& message) = 0;
+  /// An epoch records the message that a receive had got at the cut: it is filled in when the
+  /// program's call has it.
+  virtual void keep(Receive& receive, std::shared_ptr<RecordedMessage> recorded) = 0;
 };
 
 /// Number of messages sent to a peer in the colour interval that a cut has ended.
@@ -80,7 +91,8 @@ class Window {
   // ---- The cut.
   /// Ends the colour interval. `pending`: receives that are in MPI, in any order. Returns, per peer
   /// (rank of MPI_COMM_WORLD), what this rank has sent to it in the interval.
-  std::map<int, std::vector<SentCount>> cut(std::vector<Receive*> pending);
+  /// `record`: keeps all messages in flight at this cut, until take_recorded().
+  std::map<int, std::vector<SentCount>> cut(std::vector<Receive*> pending, bool record = false);
   /// A peer's marker: all it sent to this rank in the old colour.
   void marker(int source_world_rank, const std::vector<SentCount>& counts);
   /// No more markers will come (M3).
@@ -94,6 +106,12 @@ class Window {
   void communicator_made() { resolve_markers(); }
   /// Whether a marker still names a communicator that this rank does not have.
   bool has_unresolved_markers() const { return !unresolved_.empty(); }
+
+  /// I4: messages that were in the store at the cut, then the late ones, in the order in which they
+  /// have to be delivered. All are in when the window is closed. A cut that does not record, and
+  /// take_recorded(), drop them.
+  const std::vector<std::shared_ptr<RecordedMessage>>& recorded() const { return recorded_; }
+  std::vector<std::shared_ptr<RecordedMessage>> take_recorded();
 
   // ---- The program's calls.
   /// Posts a receive: it gets a stored message, or goes to MPI, or is held (M2, M4).
@@ -142,6 +160,8 @@ class Window {
   void post_held(Communicator& communicator);
   void resolve_markers();
   bool closable() const;
+  void note(Communicator& communicator, const StoredMessage& message);
+  void note(Receive& receive);
 
   Wire& wire_;
   Communicators& communicators_;
@@ -158,6 +178,8 @@ class Window {
     SentCount count;
   };
   std::vector<UnresolvedMarker> unresolved_;
+  bool recording_ = false;
+  std::vector<std::shared_ptr<RecordedMessage>> recorded_;
   std::uint64_t late_messages_ = 0;
   std::uint64_t reposted_ = 0;
   std::uint64_t pulled_ = 0;

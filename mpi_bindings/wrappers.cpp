@@ -32,7 +32,8 @@ bool in_mpi(Request& request) {
 
 void describe_stored(const StoredMessage& message, MPI_Status* status) {
   if (status == MPI_STATUS_IGNORE) return;
-  PMPI_Status_set_elements_x(status, MPI_PACKED, static_cast<MPI_Count>(message.bytes.size()));
+  PMPI_Status_set_elements_x(status, MPI_PACKED,
+                             static_cast<MPI_Count>(message.payload->bytes.size()));
   PMPI_Status_set_cancelled(status, 0);
   status->MPI_SOURCE = message.source;
   status->MPI_TAG = message.tag;
@@ -89,8 +90,28 @@ int BlockingReceive::test(int* flag, MPI_Status* status) {
   return native.Test(&request_.real, flag, status);
 }
 
+/// What the message of a recorded receive was: a copy, as MPI_PACKED.
+void BlockingReceive::fill_record(const MPI_Status& status) {
+  const auto recorded = std::exchange(request_.recorded, nullptr);
+  int count = 0;
+  PMPI_Get_count(&status, request_.type, &count);
+  Payload& payload = *recorded->payload;
+  int room = 0;
+  PMPI_Pack_size(count, request_.type, request_.communicator->colours[0], &room);
+  payload.bytes.resize(static_cast<std::size_t>(room));
+  int used = 0;
+  PMPI_Pack(request_.buffer, count, request_.type, payload.bytes.data(), room, &used,
+            request_.communicator->colours[0]);
+  payload.bytes.resize(static_cast<std::size_t>(used));
+  payload.awaited = false;
+  recorded->source = request_.communicator->channel(status.MPI_SOURCE).world_rank;
+  recorded->tag = status.MPI_TAG;
+}
+
 int BlockingReceive::finish(MPI_Status& status, int error) {
   request_.state = Receive::State::inactive;
+  if (request_.recorded != nullptr) [[unlikely]]
+    fill_record(status);
   return count_received(request_, status, error, true);
 }
 

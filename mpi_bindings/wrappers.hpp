@@ -135,6 +135,8 @@ class BlockingReceive {
   void withdraw();
 
  private:
+  void fill_record(const MPI_Status& status);
+
   Request request_;
   bool known_ = false;
 };

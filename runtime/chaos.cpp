@@ -56,7 +56,7 @@ Chaos::Chaos(mpi::ChannelLayer& layer, std::uint64_t calls, std::uint64_t seed)
       transport_(std::make_unique<protocol::MpiTransport>(control_)),
       leaving_(std::make_unique<protocol::MpiTransport>(leaving_control_)),
       channels_(layer),
-      epochs_(*transport_, *leaving_, channels_),
+      epochs_(*transport_, *leaving_, channels_, *this),
       random_(seed_of_rank(seed)),
       calls_(calls) {
   calls_left_ = next_gap();
@@ -71,14 +71,14 @@ std::uint64_t Chaos::next_gap() {
 /// Not while the program uses one-sided communication or files, or talks to another job: their
 /// calls block where Cairn can't work.
 bool Chaos::may_start() const {
-  return epochs_.may_start() && !layer_.has_open() && layer_.uncovered_call() == nullptr;
+  return epochs_.may_begin() && !layer_.has_open() && layer_.uncovered_call() == nullptr;
 }
 
 void Chaos::called() {
   const mpi::WithoutPolling without_polling;
   if (calls_left_ > 0) --calls_left_;
   if (calls_left_ == 0 && may_start()) {
-    epochs_.start();
+    epochs_.cut(false);
     calls_left_ = next_gap();
   }
   epochs_.poll();

@@ -9,15 +9,15 @@
 #include <random>
 
 #include "mpi_bindings/channel_layer.hpp"
+#include "runtime/protocol/epochs.hpp"
 #include "runtime/protocol/mpi_transport.hpp"
-#include "runtime/protocol/uncaptured.hpp"
 
 namespace cairn {
 
 /// Whether this job runs in stress mode. It then takes no checkpoints.
 bool chaos_is_on();
 
-class Chaos : public mpi::Progress {
+class Chaos : public mpi::Progress, private protocol::EpochOwner {
  public:
   /// Collective. `calls`: the N above. The same seed gives the same choices, as far as the calls
   /// come in the same order.
@@ -32,6 +32,9 @@ class Chaos : public mpi::Progress {
   void finalize() override;
 
  private:
+  void heard() override { epochs_.cut(false); }
+  protocol::Round vote() override { return {}; }
+  void closed(const protocol::Round& /*votes*/) override {}
   std::uint64_t next_gap();
   bool may_start() const;
 
@@ -42,7 +45,7 @@ class Chaos : public mpi::Progress {
   std::unique_ptr<protocol::MpiTransport> transport_;
   std::unique_ptr<protocol::MpiTransport> leaving_;
   protocol::MpiChannels channels_;
-  protocol::UncapturedEpochs epochs_;
+  protocol::Epochs epochs_;
   std::mt19937_64 random_;
   std::uint64_t calls_;
   std::uint64_t calls_left_ = 0;  ///< until this rank starts an epoch

@@ -8,6 +8,7 @@
 #include "io/collective.hpp"
 #include "io/names.hpp"
 #include "io/state_writer.hpp"
+#include "runtime/channel_record.hpp"
 #include "runtime/protocol/drain.hpp"
 
 namespace cairn {
@@ -44,19 +45,11 @@ Status drain(const EpochContext& context, std::uint64_t epoch) {
 
 io::RankState channel_state(mpi::ChannelLayer& layer, int rank) {
   io::RankState state;
-  for (const auto& count : layer.counts()) {
-    state.counters.push_back({count.communicator, count.peer, count.sent, count.received});
-  }
+  state.counters = channel_counters(layer);
+  state.communicators = led_communicators(layer, rank);
   for (auto& message : layer.messages()) {
     state.messages.push_back(
         {message.communicator, message.source, rank, message.tag, std::move(message.bytes)});
-  }
-  for (const auto& [id, communicator] : layer.communicators()) {
-    if (communicator->freed || communicator->rank != 0 ||
-        (communicator->label == "self" && rank != 0))
-      continue;
-    state.communicators.push_back({id, communicator->label.substr(0, io::max_label_bytes),
-                                   static_cast<std::uint32_t>(communicator->size)});
   }
   return state;
 }

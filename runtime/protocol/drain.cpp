@@ -2,12 +2,12 @@
 
 namespace cairn::protocol {
 
-void Drain::start(std::uint64_t epoch) {
+void Drain::start(std::uint64_t epoch, bool record) {
   epoch_ = epoch;
   barrier_started_ = false;
   markers_over_ = false;
   sound_ = true;
-  for (Marker& marker : channels_.flip()) {
+  for (Marker& marker : channels_.flip(record)) {
     marker.epoch = epoch;
     transport_.send_marker(marker);
   }

@@ -17,7 +17,7 @@ class Drain {
   Drain(Transport& transport, Channels& channels) : transport_(transport), channels_(channels) {}
 
   /// The cut: flips the colour and sends the markers. All ranks, for the same epoch.
-  void start(std::uint64_t epoch);
+  void start(std::uint64_t epoch, bool record = false);
   /// Makes progress; true when no late message is missing any more.
   bool poll();
   /// Likewise, for an engine that reads the control messages itself: `receive()` takes all that

@@ -56,7 +56,7 @@ std::optional<Round> MpiTransport::finish_round() {
 
 void MpiTransport::send_marker(const Marker& marker) {
   MarkerUnderWay& sent = markers_.emplace_back();
-  sent.words.push_back(marker.epoch << 1U | (marker.announcement ? 1U : 0U));
+  sent.words.push_back(marker.epoch << 2U | static_cast<std::uint64_t>(marker.kind));
   for (const auto& count : marker.counts) {
     sent.words.push_back(count.communicator);
     sent.words.push_back(count.messages);
@@ -85,7 +85,8 @@ std::optional<Marker> MpiTransport::receive_marker() {
   PMPI_Get_count(&status, MPI_UINT64_T, &count);
   std::vector<std::uint64_t> words(static_cast<std::size_t>(count));
   mpi::native.Mrecv(words.data(), count, MPI_UINT64_T, &message, MPI_STATUS_IGNORE);
-  Marker marker{status.MPI_SOURCE, words.at(0) >> 1U, {}, (words.at(0) & 1U) != 0};
+  Marker marker{
+      status.MPI_SOURCE, words.at(0) >> 2U, {}, static_cast<Marker::Kind>(words.at(0) & 3U)};
   for (std::size_t i = 1; i + 1 < words.size(); i += 2) {
     marker.counts.push_back({words[i], words[i + 1]});
   }
@@ -100,9 +101,9 @@ bool MpiTransport::barrier_done() {
   return done != 0;
 }
 
-std::vector<Marker> MpiChannels::flip() {
+std::vector<Marker> MpiChannels::flip(bool record) {
   std::vector<Marker> markers;
-  for (const auto& [peer, sent] : layer_.cut()) {
+  for (const auto& [peer, sent] : layer_.cut(record)) {
     Marker& marker = markers.emplace_back();
     marker.peer = peer;
     for (const auto& count : sent) marker.counts.push_back({count.communicator, count.messages});

@@ -52,7 +52,7 @@ class MpiTransport : public Transport {
 class MpiChannels : public Channels {
  public:
   explicit MpiChannels(mpi::ChannelLayer& layer) : layer_(layer) {}
-  std::vector<Marker> flip() override;
+  std::vector<Marker> flip(bool record) override;
   bool expect(const Marker& marker) override;
   void no_more_markers() override { layer_.window().no_more_markers(); }
   void pull_late() override { layer_.advance(); }

@@ -17,14 +17,17 @@ struct Round {
   std::uint64_t gone = 0;         ///< ranks that won't come to the cut, or gave up waiting there
   std::uint64_t missed = 0;       ///< ranks that passed their bound before the cut was known
   std::uint64_t superseded = 0;   ///< ranks that insist on a cut at a safe point before it
+  std::uint64_t held = 0;         ///< ranks that forbid a cut, since they insist on another
   std::uint64_t collectives = 0;  ///< 0 when collective counts agree (I8, E4)
   std::uint64_t program = 0;      ///< 0 when safe-point index and protected names agree
+  std::uint64_t messages = 0;     ///< in flight at the cut
   // Maxima.
-  std::uint64_t bound = 0;   ///< safe-point index before which the rank will not cut
-  std::uint64_t pinned = 0;  ///< 1 + the index at which the rank insists on the cut, or 0
+  std::uint64_t bound = 0;       ///< safe-point index before which the rank will not cut
+  std::uint64_t blocked_ns = 0;  ///< how long the cut has kept the program
+  std::uint64_t pinned = 0;      ///< 1 + the index at which the rank insists on the cut, or 0
 
-  static constexpr int sums = 9;
-  static constexpr int lanes = 11;
+  static constexpr int sums = 11;
+  static constexpr int lanes = 14;
 
   void combine(const Round& other) {
     wishes += other.wishes;
@@ -34,9 +37,12 @@ struct Round {
     gone += other.gone;
     missed += other.missed;
     superseded += other.superseded;
+    held += other.held;
+    messages += other.messages;
     collectives += other.collectives;
     program += other.program;
     bound = std::max(bound, other.bound);
+    blocked_ns = std::max(blocked_ns, other.blocked_ns);
     pinned = std::max(pinned, other.pinned);
   }
 };

@@ -21,8 +21,9 @@ struct Marker {
   int peer = 0;  ///< destination when sent, source when received
   std::uint64_t epoch = 0;
   std::vector<MarkerCount> counts;
-  /// Says nothing but that the epoch has begun: not from the sender's channels (E2).
-  bool announcement = false;
+  /// The last two say nothing of channels, but that the epoch has begun (E2), or is aborted (I9).
+  enum class Kind : std::uint8_t { counts, announcement, abort };
+  Kind kind = Kind::counts;
 };
 
 /// The network between the ranks of a job. Nothing blocks.
@@ -53,8 +54,9 @@ class Transport {
 class Channels {
  public:
   virtual ~Channels() = default;
-  /// Ends the colour interval; returns a marker for each peer that was sent anything.
-  virtual std::vector<Marker> flip() = 0;
+  /// Ends the colour interval; returns a marker for each peer that was sent anything. `record`:
+  /// keeps the messages in flight.
+  virtual std::vector<Marker> flip(bool record) = 0;
   /// Takes in a peer's marker; false when it names a communicator that this rank can't have.
   virtual bool expect(const Marker& marker) = 0;
   /// All markers of this epoch are in.

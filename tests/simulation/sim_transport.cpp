@@ -146,7 +146,7 @@ void SimChannels::pull(int colour, std::size_t limit) {
   }
 }
 
-std::vector<Marker> SimChannels::flip() {
+std::vector<Marker> SimChannels::flip(bool /*record*/) {
   std::vector<Marker> markers(static_cast<std::size_t>(size_));
   bool lose = defect == Defect::count_lost;
   for (std::size_t i = 0; i < channels_.size(); ++i) {

@@ -143,7 +143,7 @@ class SimChannels : public protocol::Channels {
         stores_(static_cast<std::size_t>(communicators)) {}
 
   // ---- protocol::Channels
-  std::vector<protocol::Marker> flip() override;
+  std::vector<protocol::Marker> flip(bool record) override;
   bool expect(const protocol::Marker& marker) override;
   void pull_late() override {
     pull(defect == Defect::colour_kept ? colour_ : colour_ ^ 1, any_number);

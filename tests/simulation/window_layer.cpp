@@ -11,17 +11,17 @@ SimLayer::SimLayer(World& world, ControlNetwork& control, ControlNetwork& leavin
       window_(wire_, by_id_, rank),
       transport_(world, control, rank),
       leaving_(world, leaving, rank),
-      epochs_(transport_, leaving_, *this) {
+      epochs_(transport_, leaving_, *this, *this) {
   transport_.epoch_expected = [this] { return epoch_expected(); };
 }
 
 // ---- Chaos, and ChannelLayer::poll()
 
 void SimLayer::called() {
-  if (epochs_.may_start() && epochs_.epochs() < world_.settings.epochs &&
+  if (epochs_.may_begin() && epochs_.epochs() < world_.settings.epochs &&
       world_.random.chance(world_.settings.start)) {
     world_.log(rank_, "starts epoch {}", epochs_.epochs() + 1);
-    epochs_.start();
+    epochs_.cut(false);
   }
   epochs_.poll();
 }
@@ -36,7 +36,7 @@ void SimLayer::poll() {
 
 // ---- MpiChannels
 
-std::vector<protocol::Marker> SimLayer::flip() {
+std::vector<protocol::Marker> SimLayer::flip(bool /*record*/) {
   world_.log(rank_, "cut {}", epochs_.epochs());
   free_zombies();
   std::erase_if(freed_, [&](Freed& freed) {

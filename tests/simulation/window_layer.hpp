@@ -1,4 +1,4 @@
-// One rank's channel layer around the real Window and the real UncapturedEpochs: what
+// One rank's channel layer around the real Window and the real Epochs: what
 // channel_layer.cpp, wrap_*.cpp, MpiChannels and Chaos are on MPI, as short as it can be.
 #pragma once
 
@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "mpi_bindings/window.hpp"
-#include "runtime/protocol/uncaptured.hpp"
+#include "runtime/protocol/epochs.hpp"
 #include "tests/simulation/window_transport.hpp"
 #include "tests/simulation/window_wire.hpp"
 #include "tests/simulation/window_world.hpp"
@@ -49,7 +49,7 @@ struct Counters {
   std::map<std::pair<int, int>, std::uint64_t> received;  ///< likewise
 };
 
-class SimLayer : private protocol::Channels {
+class SimLayer : private protocol::Channels, private protocol::EpochOwner {
  public:
   SimLayer(World& world, ControlNetwork& control, ControlNetwork& leaving, int rank);
 
@@ -92,7 +92,10 @@ class SimLayer : private protocol::Channels {
   const std::vector<Counters>& snapshots() const { return snapshots_; }
 
  private:
-  std::vector<protocol::Marker> flip() override;
+  void heard() override { epochs_.cut(false); }
+  protocol::Round vote() override { return {}; }
+  void closed(const protocol::Round& /*votes*/) override {}
+  std::vector<protocol::Marker> flip(bool record) override;
   bool expect(const protocol::Marker& marker) override;
   void no_more_markers() override { window_.no_more_markers(); }
   void pull_late() override;
@@ -116,7 +119,7 @@ class SimLayer : private protocol::Channels {
   mpi::Window window_;
   SimTransport transport_;
   SimTransport leaving_;
-  protocol::UncapturedEpochs epochs_;
+  protocol::Epochs epochs_;
   std::deque<SimReceive> receives_;
   std::deque<SimSend> sends_;
   std::map<const mpi::Communicator*, int> matched_;  ///< number of matched messages held

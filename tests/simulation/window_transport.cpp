@@ -50,8 +50,8 @@ void SimTransport::send_marker(const protocol::Marker& marker) {
   message.marker.peer = rank_;
   markers_.push_back(&world_.network.send(std::move(message)));
   world_.log(rank_, "{} of epoch {} to rank {}, {} counts",
-             marker.announcement ? "announcement" : "marker", marker.epoch, marker.peer,
-             marker.counts.size());
+             marker.kind == protocol::Marker::Kind::counts ? "marker" : "announcement",
+             marker.epoch, marker.peer, marker.counts.size());
 }
 
 bool SimTransport::markers_received() {
@@ -70,7 +70,8 @@ std::optional<protocol::Marker> SimTransport::receive_marker() {
   world_.network.later([message] { message->sent = true; });
   world_.log(rank_, "hears of epoch {} from rank {}", message->marker.epoch, message->sender);
   protocol::Marker marker = message->marker;
-  const bool ignored = world_.settings.defect == Defect::epoch_ignored && !marker.announcement;
+  const bool ignored = world_.settings.defect == Defect::epoch_ignored &&
+                       marker.kind == protocol::Marker::Kind::counts;
   if (ignored) marker.epoch = epoch_expected();
   return marker;
 }

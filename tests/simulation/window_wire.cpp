@@ -9,7 +9,7 @@ namespace {
 constexpr std::size_t message_bytes = sizeof(std::uint64_t);
 
 Reception& reception_of(const mpi::StoredMessage& message) {
-  return *reinterpret_cast<Reception*>(message.arriving);
+  return *reinterpret_cast<Reception*>(message.payload->arriving);
 }
 
 }  // namespace
@@ -23,9 +23,9 @@ Context context_of(const mpi::Communicator& communicator, int colour) {
 std::byte* bytes_of(std::uint64_t& buffer) { return reinterpret_cast<std::byte*>(&buffer); }
 
 std::uint64_t number_of(const mpi::StoredMessage& message) {
-  if (message.arriving != MPI_REQUEST_NULL) return reception_of(message).message->number;
+  if (message.payload->arriving != MPI_REQUEST_NULL) return reception_of(message).message->number;
   std::uint64_t number = 0;
-  std::memcpy(&number, message.bytes.data(), message_bytes);
+  std::memcpy(&number, message.payload->bytes.data(), message_bytes);
   return number;
 }
 
@@ -71,17 +71,17 @@ bool SimWire::pull(mpi::Communicator& communicator, int colour, mpi::StoredMessa
   world_.log(rank_, "pulls message {} in colour {}", matched->number, colour);
   message.source = matched->source;
   message.tag = matched->tag;
-  message.bytes.resize(message_bytes);
-  Reception& real = world_.network.receive_matched(*matched, message.bytes.data());
-  message.arriving = reinterpret_cast<MPI_Request>(&real);
+  message.payload->bytes.resize(message_bytes);
+  Reception& real = world_.network.receive_matched(*matched, message.payload->bytes.data());
+  message.payload->arriving = reinterpret_cast<MPI_Request>(&real);
   return true;
 }
 
 bool SimWire::arrived(mpi::StoredMessage& message) const {
-  if (message.arriving == MPI_REQUEST_NULL) return true;
+  if (message.payload->arriving == MPI_REQUEST_NULL) return true;
   world_.interleave();
   if (!reception_of(message).complete) return false;
-  message.arriving = MPI_REQUEST_NULL;
+  message.payload->arriving = MPI_REQUEST_NULL;
   return true;
 }
 
@@ -132,8 +132,8 @@ void SimWire::start_delivery(SimReceive& receive, mpi::StoredMessage&& message) 
   Reception& real = world_.network.foreign();
   receive.real = &real;
   receive.state = mpi::Receive::State::in_mpi;
-  const auto finish = [&receive, &real, bytes = std::move(message.bytes)] {
-    std::memcpy(&receive.buffer, bytes.data(), message_bytes);
+  const auto finish = [&receive, &real, payload = message.payload] {
+    std::memcpy(&receive.buffer, payload->bytes.data(), message_bytes);
     real.complete = true;
   };
   if (world_.random.chance(0.5)) {

@@ -38,6 +38,7 @@ class SimWire : public mpi::Wire {
              mpi::Envelope& envelope) override;
   void take(mpi::Receive& receive, int colour, const mpi::Envelope& envelope) override;
   void deliver(mpi::Receive& receive, mpi::StoredMessage&& message) override;
+  void keep(mpi::Receive&, std::shared_ptr<mpi::RecordedMessage>) override {}
 
   bool arrived(mpi::StoredMessage& message) const;
   void advance(SimReceive& receive);
