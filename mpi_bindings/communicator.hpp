@@ -79,6 +79,7 @@ struct Communicator {
   bool freed = false;             ///< by the program; kept for what is still in flight on it
   std::uint64_t collectives = 0;  ///< collective calls made so far (I8)
   std::uint32_t children = 0;     ///< communicators made from this one so far, by all members
+  int duplications = 0;           ///< MPI_Comm_idup of it that the program has yet to complete
   std::map<std::uint64_t, std::uint32_t> groups;  ///< likewise by some members, by group
   std::list<StoredMessage> store;                 ///< in order of arrival (M4)
   std::vector<Receive*> held;  ///< receives that wait for Cairn's matching, as posted (M2)

@@ -30,6 +30,30 @@ bool in_mpi(Request& request) {
   return request.state == Receive::State::in_mpi;
 }
 
+namespace {
+
+/// Whether MPI is done with every Comm_idup of `communicator`, and with the twins.
+bool duplications_done(const Communicator& communicator) {
+  bool all_done = true;
+  layer->requests().for_each([&](Request& request) {
+    if (request.kind != Request::Kind::duplication || request.communicator != &communicator) return;
+    int done = 0;
+    if (in_mpi(request)) native.Request_get_status(request.real, &done, MPI_STATUS_IGNORE);
+    all_done = all_done && done != 0;
+  });
+  return all_done;
+}
+
+}  // namespace
+
+void await_duplications(const Communicator& communicator) {
+  if (!layer->stress()) return;
+  while (communicator.duplications > 0 && !duplications_done(communicator)) {
+    layer->let_others_run();
+    layer->poll();
+  }
+}
+
 void describe_stored(const StoredMessage& message, MPI_Status* status) {
   if (status == MPI_STATUS_IGNORE) return;
   PMPI_Status_set_elements_x(status, MPI_PACKED,
@@ -64,6 +88,7 @@ int finish(MPI_Request* handle, Request& request, MPI_Request real, MPI_Status& 
     error = count_received(request, status, error, report);
   } else if (request.kind == Request::Kind::duplication) [[unlikely]] {
     const MPI_Comm twin = request.made->colours[1];
+    --request.communicator->duplications;
     layer->adopt_duplicate(request.duplicate, twin, std::move(request.made));
   }
   if (!request.persistent) [[likely]] {

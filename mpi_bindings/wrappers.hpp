@@ -154,6 +154,13 @@ int count_received(Request& receive, MPI_Status& status, int error, bool report)
 int finish(MPI_Request* handle, Request& request, MPI_Request real, MPI_Status& status, int error,
            bool report);
 
+/// In stress mode, before a call that makes Open MPI begin a non-blocking collective operation on
+/// `communicator`: waits, polling, until every MPI_Comm_idup of it is done. Open MPI 4.1 begins the
+/// operations of its own that Comm_idup consists of whenever it makes progress, and tells
+/// non-blocking operations apart by their order alone. Polling moves the one against the other, and
+/// then they match wrongly on different ranks: wrong results, or a hang.
+void await_duplications(const Communicator& communicator);
+
 /// Whether MPI has a request to be asked for it (else Cairn still has to match it); makes what
 /// progress is possible.
 bool in_mpi(Request& request);

@@ -132,6 +132,53 @@ TEST_CASE(idup_while_traffic_flows) {
   pending.finish();
 }
 
+TEST_CASE(several_idups_at_once) {
+  Pending pending;
+  constexpr int kMany = 10;
+  MPI_Comm comms[kMany];
+  MPI_Request requests[kMany];
+  for (int i = 0; i < kMany; ++i) MPI_Comm_idup(MPI_COMM_WORLD, &comms[i], &requests[i]);
+  MPI_Waitall(kMany, requests, MPI_STATUSES_IGNORE);
+  for (int i = 0; i < kMany; ++i) talk(comms[i], i);
+  for (MPI_Comm& comm : comms) MPI_Comm_free(&comm);
+  pending.finish();
+}
+
+TEST_CASE(idup_and_collectives_on_the_same_communicator) {
+  Pending pending;
+  for (int round = 0; round < 5; ++round) {
+    MPI_Comm later;
+    MPI_Request requests[2];
+    const int one = 1;
+    int sum = 0;
+    MPI_Comm_idup(MPI_COMM_WORLD, &later, &requests[0]);
+    MPI_Iallreduce(&one, &sum, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD, &requests[1]);
+    MPI_Waitall(2, requests, MPI_STATUSES_IGNORE);
+    CHECK_EQ(sum, comm_size());
+    talk(later, round);
+    MPI_Comm_free(&later);
+  }
+  pending.finish();
+}
+
+TEST_CASE(idup_while_other_communicators_are_made_of_the_same) {
+  Pending pending;
+  MPI_Comm later;
+  MPI_Request request;
+  MPI_Comm_idup(MPI_COMM_WORLD, &later, &request);
+  MPI_Comm copy, half;
+  MPI_Comm_dup(MPI_COMM_WORLD, &copy);
+  talk(copy, 1);
+  MPI_Comm_split(MPI_COMM_WORLD, comm_rank() % 2, 0, &half);
+  talk(half, 2);
+  MPI_Wait(&request, MPI_STATUS_IGNORE);
+  talk(later, 3);
+  MPI_Comm_free(&later);
+  MPI_Comm_free(&half);
+  MPI_Comm_free(&copy);
+  pending.finish();
+}
+
 TEST_CASE(split_by_colour_and_key) {
   Pending pending;
   const int rank = comm_rank(), size = comm_size();
