@@ -69,9 +69,9 @@ std::string describe(const Call& call) {
 ChannelLayer::ChannelLayer(bool threaded)
     : window_(wire_, by_id_, rank_in_world()), guarded_(threaded), threaded_(threaded) {
   fast.forget_communicator();
-  manage(MPI_COMM_WORLD, make_twin(MPI_COMM_WORLD), named(world_id, "world"));
-  manage(MPI_COMM_SELF, make_twin(MPI_COMM_SELF), named(self_id, "self"));
-  bridge_ = make_twin(MPI_COMM_WORLD);
+  manage(MPI_COMM_WORLD, make_twin(MPI_COMM_WORLD, MPI_COMM_WORLD), named(world_id, "world"));
+  manage(MPI_COMM_SELF, make_twin(MPI_COMM_SELF, MPI_COMM_SELF), named(self_id, "self"));
+  bridge_ = make_twin(MPI_COMM_WORLD, MPI_COMM_WORLD);
   forward_errors(bridge_, MPI_COMM_WORLD);
   settle();
 }
@@ -186,13 +186,25 @@ void ChannelLayer::manage(MPI_Comm handle, MPI_Comm twin, std::unique_ptr<Commun
   if (window_.open()) window_.communicator_made();
 }
 
+/// Other threads may be in the same collective call that other ranks are in: they must not wait.
+MPI_Comm ChannelLayer::make_twin_released(MPI_Comm handle, MPI_Comm parent) {
+  unlock();
+  const MPI_Comm twin = make_twin(handle, parent);
+  lock();
+  return twin;
+}
+
 void ChannelLayer::adopt(MPI_Comm handle, Communicator& parent) {
   // Creating a communicator is collective over its parent, so all members count alike. Groups
   // that one call makes are told apart by their members, and so is a group that has other members
   // in a restarted run (ranks that share a node, say).
   const std::uint32_t child = ++parent.children;
+  if (handle == MPI_COMM_NULL && parent.inter) return;
+  // Open MPI makes communicators one after the other, by the number of the communicator that they
+  // are made from; threads that make several would block each other if the twin came from another.
+  const MPI_Comm twin = make_twin_released(handle, parent.inter ? handle : parent.colours[0]);
   if (handle == MPI_COMM_NULL) return;
-  manage(handle, make_twin(handle), nth_child(parent, child, world_ranks(handle)));
+  manage(handle, twin, nth_child(parent, child, world_ranks(handle)));
 }
 
 void ChannelLayer::adopt_group(MPI_Comm handle, MPI_Comm twin, Communicator& parent, int tag) {
@@ -214,9 +226,12 @@ void ChannelLayer::adopt_intercommunicator(MPI_Comm handle, Communicator& local)
   const std::uint64_t own = mix(local.id, child);
   std::uint64_t other = 0;
   const std::uint64_t root_own = local.rank == 0 ? own : 0;
+  unlock();
   native.Allreduce(&root_own, &other, 1, MPI_UINT64_T, MPI_SUM, handle);
+  lock();
+  const MPI_Comm twin = make_twin_released(handle, handle);
   const std::uint64_t id = mix(own + other, hash_of(members));
-  manage(handle, make_twin(handle), named(id, label_of(members, local, child)));
+  manage(handle, twin, named(id, label_of(members, local, child)));
 }
 
 std::unique_ptr<Communicator> ChannelLayer::announce_duplicate(Communicator& parent) {
@@ -301,8 +316,8 @@ void ChannelLayer::meet(Communicator& communicator, const char* call) {
   current_call_ = outer;
 }
 
-/// A dissemination barrier (Hensgen, Finkel, Manber, 1988). Not MPI_Ibarrier: Open MPI's failed and
-/// hung next to a Comm_idup that is under way on the same communicator.
+/// A dissemination barrier (Hensgen, Finkel, Manber, 1988). Not MPI_Ibarrier on the communicator: a
+/// Comm_idup of it that is under way gets in its way, as await_duplications() says.
 void ChannelLayer::meet(const std::vector<int>& members, std::uint64_t key) {
   if (!polled_collectives_) return;
   int own = 0;

@@ -247,6 +247,7 @@ class ChannelLayer {
   Communicator* find_slowly(MPI_Comm handle);
   void announce_in_window(Communicator& communicator, int destination);
   void manage(MPI_Comm handle, MPI_Comm twin, std::unique_ptr<Communicator> made);
+  MPI_Comm make_twin_released(MPI_Comm handle, MPI_Comm parent);
   bool has_pending(const Communicator& communicator);
   bool waits_for_message() const;
   void free_zombies();

@@ -34,12 +34,12 @@ MPI_Errhandler forwarding_handler() {
 
 }  // namespace
 
-MPI_Comm make_twin(MPI_Comm original) {
-  MPI_Group group = MPI_GROUP_NULL;
+MPI_Comm make_twin(MPI_Comm original, MPI_Comm parent) {
+  MPI_Group group = MPI_GROUP_EMPTY;
   MPI_Comm twin = MPI_COMM_NULL;
-  PMPI_Comm_group(original, &group);
-  native.Comm_create(original, group, &twin);
-  PMPI_Group_free(&group);
+  if (original != MPI_COMM_NULL) PMPI_Comm_group(original, &group);
+  native.Comm_create(parent, group, &twin);
+  if (original != MPI_COMM_NULL) PMPI_Group_free(&group);
   return twin;
 }
 

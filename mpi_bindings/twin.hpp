@@ -5,9 +5,10 @@
 
 namespace cairn::mpi {
 
-/// A communicator with the same ranks, and none of the attributes, topology and hints of
-/// `original`. Collective over it.
-MPI_Comm make_twin(MPI_Comm original);
+/// A communicator with the ranks of `original`, and none of its attributes, topology and hints.
+/// Collective over `parent`, an intracommunicator that has them all, or `original` itself.
+/// MPI_COMM_NULL when `original` is.
+MPI_Comm make_twin(MPI_Comm original, MPI_Comm parent);
 
 /// From now on errors on `twin` go to the error handler of `original`, as if they had happened
 /// there.

@@ -73,7 +73,7 @@ using namespace cairn::mpi;
   CAIRN_WRAPPER(int, name) params {                                       \
     const Entry entry;                                                    \
     Communicator* communicator = managed(comm);                           \
-    if (communicator != nullptr) await_duplications(*communicator);       \
+    await_duplications_in_stress(communicator);                           \
     const int error = released(native.name, CAIRN_UNPACK args);           \
     if (error == MPI_SUCCESS) track("MPI_" #name, communicator, request); \
     return error;                                                         \
@@ -84,22 +84,22 @@ using namespace cairn::mpi;
     const Entry entry;                                                              \
     Communicator* parent = managed(comm);                                           \
     const BlockingCollective call{"MPI_" #name, parent};                            \
-    if (parent != nullptr) await_duplications(*parent);                             \
+    await_duplications(parent);                                                     \
     const int error = released(native.name, CAIRN_UNPACK args);                     \
     if (parent != nullptr && error == MPI_SUCCESS) layer->adopt(*newcomm, *parent); \
     return error;                                                                   \
   }
 
-#define OPENS(name, what, handle, params, args)                     \
-  CAIRN_WRAPPER(int, name) params {                                 \
-    const Entry entry;                                              \
-    Communicator* communicator = managed(comm);                     \
-    const BlockingCollective call{"MPI_" #name, communicator};      \
-    if (communicator != nullptr) await_duplications(*communicator); \
-    const int error = released(native.name, CAIRN_UNPACK args);     \
-    if (communicator != nullptr && error == MPI_SUCCESS)            \
-      layer->opened(handle_key(*handle), what, *communicator);      \
-    return error;                                                   \
+#define OPENS(name, what, handle, params, args)                 \
+  CAIRN_WRAPPER(int, name) params {                             \
+    const Entry entry;                                          \
+    Communicator* communicator = managed(comm);                 \
+    const BlockingCollective call{"MPI_" #name, communicator};  \
+    await_duplications(communicator);                           \
+    const int error = released(native.name, CAIRN_UNPACK args); \
+    if (communicator != nullptr && error == MPI_SUCCESS)        \
+      layer->opened(handle_key(*handle), what, *communicator);  \
+    return error;                                               \
   }
 
 #define CLOSES(name, what, handle, params, args)                          \

@@ -78,7 +78,7 @@ CAIRN_WRAPPER(int, Comm_idup)(MPI_Comm comm, MPI_Comm* newcomm, MPI_Request* req
   const Entry entry;
   Communicator* parent = managed(comm);
   if (parent == nullptr) return native.Comm_idup(comm, newcomm, request);
-  await_duplications(*parent);
+  await_duplications_in_stress(parent);
   Request& made = layer->new_request(Request::Kind::duplication, "MPI_Comm_idup", *parent,
                                      MPI_PROC_NULL, MPI_ANY_TAG);
   const int error = native.Comm_idup(comm, newcomm, &made.real);
@@ -102,7 +102,7 @@ CAIRN_WRAPPER(int, Intercomm_create)
     return native.Intercomm_create(local, local_leader, peer, remote_leader, tag, newcomm);
   }
   layer->meet(*own, "MPI_Intercomm_create");
-  await_duplications(*own);
+  await_duplications(own);
   if (own->rank == local_leader) {
     // The two leaders know nothing in common but `tag`.
     const int other = world_rank_of(peer, remote_leader);

@@ -46,12 +46,16 @@ bool duplications_done(const Communicator& communicator) {
 
 }  // namespace
 
-void await_duplications(const Communicator& communicator) {
-  if (!layer->stress()) return;
-  while (communicator.duplications > 0 && !duplications_done(communicator)) {
+void await_duplications(const Communicator* communicator) {
+  if (communicator == nullptr) return;
+  while (communicator->duplications > 0 && !duplications_done(*communicator)) {
     layer->let_others_run();
     layer->poll();
   }
+}
+
+void await_duplications_in_stress(const Communicator* communicator) {
+  if (layer != nullptr && layer->stress()) await_duplications(communicator);
 }
 
 void describe_stored(const StoredMessage& message, MPI_Status* status) {

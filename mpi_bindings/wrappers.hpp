@@ -154,12 +154,14 @@ int count_received(Request& receive, MPI_Status& status, int error, bool report)
 int finish(MPI_Request* handle, Request& request, MPI_Request real, MPI_Status& status, int error,
            bool report);
 
-/// In stress mode, before a call that makes Open MPI begin a non-blocking collective operation on
-/// `communicator`: waits, polling, until every MPI_Comm_idup of it is done. Open MPI 4.1 begins the
-/// operations of its own that Comm_idup consists of whenever it makes progress, and tells
-/// non-blocking operations apart by their order alone. Polling moves the one against the other, and
-/// then they match wrongly on different ranks: wrong results, or a hang.
-void await_duplications(const Communicator& communicator);
+/// Before a call that makes Open MPI begin non-blocking collective operations on `communicator`:
+/// waits, polling, until every MPI_Comm_idup of it is done. Open MPI 4.1 begins the operations of
+/// its own that Comm_idup consists of whenever it makes progress, and tells non-blocking operations
+/// apart by their order alone. Polling moves the one against the other, and then they match wrongly
+/// on different ranks: wrong results, or a hang. Nothing when `communicator` is nullptr.
+void await_duplications(const Communicator* communicator);
+/// Likewise, when the call must not wait for other ranks: in stress mode only, where it has to.
+void await_duplications_in_stress(const Communicator* communicator);
 
 /// Whether MPI has a request to be asked for it (else Cairn still has to match it); makes what
 /// progress is possible.

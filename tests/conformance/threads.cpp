@@ -1,5 +1,6 @@
 // MPI_THREAD_MULTIPLE: threads that talk at the same time, each with its own tags or communicator.
 #include <functional>
+#include <mutex>
 #include <thread>
 
 #include "check.hpp"
@@ -47,6 +48,36 @@ TEST_CASE(own_communicator) {
       const int one = 1;
       MPI_Allreduce(&one, &sum, 1, MPI_INT, MPI_SUM, comms[t]);
       CHECK_EQ(sum, comm_size());
+    }
+  });
+  for (MPI_Comm& comm : comms) MPI_Comm_free(&comm);
+}
+
+TEST_CASE(communicators_made_in_every_thread) {
+  MPI_Comm comms[kThreads];
+  for (MPI_Comm& comm : comms) MPI_Comm_dup(MPI_COMM_WORLD, &comm);
+  std::mutex one_on_self;
+  in_threads([&](int t) {
+    for (int i = 0; i < 15; ++i) {
+      MPI_Comm half, group_comm, self;
+      MPI_Comm_split(comms[t], i % 3 == 0 ? comm_rank() % 2 : 0, 0, &half);
+      int sum = -1;
+      const int one = 1;
+      MPI_Allreduce(&one, &sum, 1, MPI_INT, MPI_SUM, half);
+      CHECK_EQ(sum, comm_size(half));
+      MPI_Comm_free(&half);
+      MPI_Group group;
+      MPI_Comm_group(comms[t], &group);
+      MPI_Comm_create_group(comms[t], group, t, &group_comm);
+      MPI_Group_free(&group);
+      MPI_Barrier(group_comm);
+      MPI_Comm_free(&group_comm);
+      {
+        const std::lock_guard alone{one_on_self};
+        MPI_Comm_dup(MPI_COMM_SELF, &self);
+      }
+      MPI_Barrier(self);
+      MPI_Comm_free(&self);
     }
   });
   for (MPI_Comm& comm : comms) MPI_Comm_free(&comm);
