@@ -12,12 +12,6 @@
 
 namespace cairn::io {
 namespace fs = std::filesystem;
-namespace {
-
-// A file's writers take turns: none should hold the file for long.
-constexpr std::size_t piece_bytes = std::size_t{8} << 20;
-
-}  // namespace
 
 File& File::operator=(File&& other) noexcept {
   std::swap(descriptor_, other.descriptor_);
@@ -64,18 +58,18 @@ Status File::write(std::string_view text) const {
 
 Status File::write_at(std::uint64_t offset, std::span<const std::byte> bytes) const {
   while (!bytes.empty()) {
-    const std::size_t piece = std::min(bytes.size(), piece_bytes);
-    const ssize_t n = ::pwrite(descriptor_, bytes.data(), piece, static_cast<off_t>(offset));
+    const ssize_t n = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return errno_status(path_, fmt::format("can't write at byte {}", offset));
-    // Starts the disk's work while the rest is copied; a hint, whose failure fsync will tell.
-    if (piece == piece_bytes) {
-      ::sync_file_range(descriptor_, static_cast<off_t>(offset), n, SYNC_FILE_RANGE_WRITE);
-    }
     offset += static_cast<std::uint64_t>(n);
     bytes = bytes.subspan(static_cast<std::size_t>(n));
   }
   return {};
+}
+
+void File::start_disk(std::uint64_t offset, std::uint64_t bytes) const {
+  ::sync_file_range(descriptor_, static_cast<off_t>(offset), static_cast<off_t>(bytes),
+                    SYNC_FILE_RANGE_WRITE);
 }
 
 Result<std::uint64_t> File::size() const {

@@ -28,6 +28,7 @@ class File {
   /// open(2) with O_CLOEXEC; new files get mode 0600. not_found when it does not exist.
   static Result<File> open(const std::filesystem::path& path, int flags);
 
+  bool is_open() const { return descriptor_ >= 0; }
   int descriptor() const { return descriptor_; }
   const std::filesystem::path& path() const { return path_; }
 
@@ -35,6 +36,8 @@ class File {
   Status read_at(std::uint64_t offset, std::span<std::byte> bytes) const;
   Status write(std::string_view text) const;
   Status write_at(std::uint64_t offset, std::span<const std::byte> bytes) const;
+  /// Has the disk begin with what was written there; a hint, whose failure sync() will tell.
+  void start_disk(std::uint64_t offset, std::uint64_t bytes) const;
   Result<std::uint64_t> size() const;
   Status sync() const;
   Status close();

@@ -5,6 +5,8 @@
 #include <string>
 
 #include "io/geometry.hpp"
+#include "io/hdf5.hpp"
+#include "io/memory_driver.hpp"
 #include "io/names.hpp"
 
 namespace cairn::io {
@@ -70,9 +72,10 @@ bool write_attributes(hid_t file, const EpochInfo& info) {
          write_attribute(file, "safe_point", info.safe_point);
 }
 
-/// Creates a dataset and sets `offset` to where its data will be.
-bool create_dataset(hid_t file, const char* path, hid_t type,
-                    const std::vector<std::uint64_t>& shape, std::uint64_t& offset) {
+/// Creates a dataset and adds its extent to the image; sets `offset` to where its data will be.
+bool create_dataset(hid_t file, const std::string& path, hid_t type,
+                    const std::vector<std::uint64_t>& shape, StateImage& image,
+                    std::uint64_t& offset) {
   const std::vector<hsize_t> dims{shape.begin(), shape.end()};
   const Handle space{H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr),
                      H5Sclose};
@@ -84,11 +87,13 @@ bool create_dataset(hid_t file, const char* path, hid_t type,
   const Handle link{H5Pcreate(H5P_LINK_CREATE), H5Pclose};
   H5Pset_char_encoding(link.get(), H5T_CSET_UTF8);
   const Handle dataset{
-      H5Dcreate2(file, path, type, space.get(), link.get(), creation.get(), H5P_DEFAULT), H5Dclose};
+      H5Dcreate2(file, path.c_str(), type, space.get(), link.get(), creation.get(), H5P_DEFAULT),
+      H5Dclose};
   if (!dataset) return false;
   const haddr_t address = H5Dget_offset(dataset.get());
   if (address == HADDR_UNDEF && volume(shape) != 0) return false;
   offset = address == HADDR_UNDEF ? 0 : address;
+  image.datasets[path] = {offset, *volume(shape) * H5Tget_size(type)};
   return true;
 }
 
@@ -110,6 +115,34 @@ Handle row_datatype(const Table& table) {
   return type;
 }
 
+Status create_entries(hid_t file, const std::vector<Entry>& entries, const Layout& layout,
+                      StateImage& image) {
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const std::string path = dataset_path(entries[i]);
+    const Handle type = element_datatype(entries[i].type, entries[i].element_bytes);
+    if (!create_dataset(file, path, type.get(), layout.shape(i), image,
+                        image.entry_offsets.emplace_back())) {
+      return refused(path);
+    }
+  }
+  return {};
+}
+
+Status create_tables(hid_t file, const Layout& layout, StateImage& image) {
+  for (std::size_t i = 0; i < table_count; ++i) {
+    const Table& table = tables()[i];
+    if (!create_dataset(file, table.path, row_datatype(table).get(),
+                        {layout.rows(static_cast<TableId>(i))}, image, image.table_offsets[i])) {
+      return refused(table.path);
+    }
+  }
+  if (!create_dataset(file, payload_dataset, H5T_STD_U8LE, {layout.payload_bytes()}, image,
+                      image.payload_offset)) {
+    return refused(payload_dataset);
+  }
+  return {};
+}
+
 }  // namespace
 
 Layout::Layout(const std::vector<Entry>& entries, const Amounts& totals) : entries_(entries) {
@@ -127,32 +160,7 @@ Layout::Layout(const std::vector<Entry>& entries, const Amounts& totals) : entri
   payload_bytes_ = totals[Amounts::payload];
 }
 
-Status Layout::create(hid_t file, const EpochInfo& info, StateImage& image) const {
-  if (!write_attributes(file, info)) return refused("the attributes");
-  if (!create_groups(file)) return refused("the groups");
-  for (std::size_t i = 0; i < table_count; ++i) {
-    const Table& table = tables()[i];
-    if (!create_dataset(file, table.path, row_datatype(table).get(), {rows_[i]},
-                        image.table_offsets[i])) {
-      return refused(table.path);
-    }
-  }
-  if (!create_dataset(file, payload_dataset, H5T_STD_U8LE, {payload_bytes_},
-                      image.payload_offset)) {
-    return refused(payload_dataset);
-  }
-  for (std::size_t i = 0; i < entries_.size(); ++i) {
-    const std::string path = dataset_path(entries_[i]);
-    const Handle type = element_datatype(entries_[i].type, entries_[i].element_bytes);
-    if (!create_dataset(file, path.c_str(), type.get(), shapes_[i],
-                        image.entry_offsets.emplace_back())) {
-      return refused(path);
-    }
-  }
-  return {};
-}
-
-Result<StateImage> Layout::make_image(const EpochInfo& info) const {
+Result<StateImage> Layout::make_image(const EpochInfo& info, Content content) const {
   const SilentHdf5 silent;
   StateImage image;
   const Handle access = file_access();
@@ -162,7 +170,12 @@ Result<StateImage> Layout::make_image(const EpochInfo& info) const {
   if (!use_memory_file(access.get(), image.file)) return refused("a file in memory");
   Handle file{H5Fcreate("state", H5F_ACC_TRUNC, creation.get(), access.get()), H5Fclose};
   if (!file) return refused("a file in memory");
-  if (auto status = create(file.get(), info, image); !status) return status;
+  if (!write_attributes(file.get(), info)) return refused("the attributes");
+  if (!create_groups(file.get())) return refused("the groups");
+  if (auto status = create_entries(file.get(), entries_, *this, image); !status) return status;
+  if (content == Content::everything) {
+    if (auto status = create_tables(file.get(), *this, image); !status) return status;
+  }
   if (!file.close()) return refused("a file in memory");
   return image;
 }

@@ -7,10 +7,10 @@
 
 #include <cairn/status.hpp>
 
-#include "io/hdf5.hpp"
 #include "io/memory_file.hpp"
 #include "io/rank_rows.hpp"
 #include "io/records.hpp"
+#include "io/state_index.hpp"
 #include "io/tables.hpp"
 
 namespace cairn::io {
@@ -28,6 +28,7 @@ struct StateImage {
   std::vector<std::uint64_t> entry_offsets;
   std::array<std::uint64_t, table_count> table_offsets{};
   std::uint64_t payload_offset = 0;
+  Datasets datasets;  ///< all of them
 };
 
 /// Sizes of everything, summed over the ranks.
@@ -39,12 +40,14 @@ class Layout {
   std::uint64_t payload_bytes() const { return payload_bytes_; }
   /// Shape of an entry's dataset.
   const std::vector<std::uint64_t>& shape(std::size_t entry) const { return shapes_[entry]; }
+
+  enum class Content { data, everything };
   /// Lets HDF5 make the whole file but its data, in memory. io_error when HDF5 refuses. Local.
-  Result<StateImage> make_image(const EpochInfo& info) const;
+  /// `data`: only the entries. They come first, so they are at the same places in the whole file:
+  /// their places are known before the sizes of the tables are.
+  Result<StateImage> make_image(const EpochInfo& info, Content content) const;
 
  private:
-  Status create(hid_t file, const EpochInfo& info, StateImage& image) const;
-
   const std::vector<Entry>& entries_;
   std::vector<std::vector<std::uint64_t>> shapes_;
   std::array<std::uint64_t, table_count> rows_{};

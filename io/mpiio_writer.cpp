@@ -1,11 +1,11 @@
+#include "io/mpiio_writer.hpp"
+
 #include <fmt/format.h>
-#include <mpi.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "io/geometry.hpp"
-#include "io/part_writer.hpp"
 
 namespace cairn::io {
 namespace {
@@ -37,27 +37,39 @@ Pieces pieces_of(const Part& part) {
   return {part.offset, part.shape, part.element_bytes, largest_write_bytes};
 }
 
-class MpiioWriter : public PartWriter {
- public:
-  MpiioWriter(const std::filesystem::path& path, Collective& all) : path_(path), all_(all) {}
+/// One collective write: of nothing when there is no piece.
+int write_piece(MPI_File file, const Part& part, const Piece* piece) {
+  MPI_Offset begin = 0;
+  MPI_Datatype made = MPI_DATATYPE_NULL;
+  PMPI_Type_contiguous(piece != nullptr ? static_cast<int>(part.element_bytes) : 1, MPI_BYTE,
+                       &made);
+  Datatype view{made};
+  int bytes = 0;
+  const std::byte* data = nullptr;
+  if (piece != nullptr) {
+    auto stride = static_cast<MPI_Aint>(part.element_bytes);
+    for (std::size_t d = part.global.size(); d-- > 0;) {
+      PMPI_Type_create_hvector(static_cast<int>(piece->shape[d]), 1, stride, view.get(), &made);
+      view.replace(made);
+      stride *= static_cast<MPI_Aint>(part.global[d]);
+    }
+    const std::uint64_t first = linear_index(part.global, piece->offset);
+    const std::uint64_t offset = part.file_offset + first * part.element_bytes;
+    begin = static_cast<MPI_Offset>(offset);
+    bytes = static_cast<int>(piece->count * part.element_bytes);
+    data = part.data + piece->first * part.element_bytes;
+  }
+  MPI_Datatype committed = view.get();
+  PMPI_Type_commit(&committed);
+  char native[] = "native";
+  int code = PMPI_File_set_view(file, begin, MPI_BYTE, committed, native, MPI_INFO_NULL);
+  MPI_Status status;
+  const int write_code = PMPI_File_write_at_all(file, 0, data, bytes, MPI_BYTE, &status);
+  if (code == MPI_SUCCESS) code = write_code;
+  return code;
+}
 
-  Status open(const std::vector<Part>& parts) override;
-  Status write(const Part& part) override;
-  Status close() override;
-
- private:
-  Status write_contiguous(const Part& part) const;
-  Status write_scattered(const Part& part, std::uint64_t all_pieces) const;
-  int write_piece(const Part& part, const Piece* piece) const;
-  Status check(int code, std::string_view what) const;
-
-  std::filesystem::path path_;
-  Collective& all_;
-  MPI_File file_ = MPI_FILE_NULL;
-  const Part* first_ = nullptr;
-  /// Per part: the most pieces of any rank when some rank's part is scattered in the file, else 0.
-  std::vector<std::uint64_t> scattered_pieces_;
-};
+}  // namespace
 
 Status MpiioWriter::check(int code, std::string_view what) const {
   if (code == MPI_SUCCESS) return {};
@@ -67,26 +79,29 @@ Status MpiioWriter::check(int code, std::string_view what) const {
   return {Code::io_error, fmt::format("{}: can't {}: {}", path_.native(), what, text)};
 }
 
-Status MpiioWriter::open(const std::vector<Part>& parts) {
-  first_ = parts.data();
+Status MpiioWriter::open(const Status& ready) {
+  if (auto status = all_.agree(ready); !status) return status;
+  return all_.agree(check(
+      PMPI_File_open(all_.comm(), path_.c_str(), MPI_MODE_RDWR, MPI_INFO_NULL, &file_), "open it"));
+}
+
+Status MpiioWriter::write(const std::vector<Part>& parts) {
+  // Per part: the most pieces of any rank, and whether some rank's part is scattered in the file.
   std::vector<std::uint64_t> values;
   for (const Part& part : parts) {
     values.push_back(pieces_of(part).size());
     values.push_back(contiguous_run(part.global, part.shape) < *volume(part.shape));
   }
   values = all_.max(std::move(values));
+  Status first;
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    scattered_pieces_.push_back(values[2 * i + 1] != 0 ? values[2 * i] : 0);
+    // Where each rank's part is one stretch of the file, two-phase I/O would only send the data to
+    // another rank first.
+    const Status written = values[2 * i + 1] != 0 ? write_scattered(parts[i], values[2 * i])
+                                                  : write_contiguous(parts[i]);
+    if (first) first = written;
   }
-  return check(PMPI_File_open(all_.comm(), path_.c_str(), MPI_MODE_RDWR, MPI_INFO_NULL, &file_),
-               "open it");
-}
-
-Status MpiioWriter::write(const Part& part) {
-  const std::uint64_t pieces = scattered_pieces_[static_cast<std::size_t>(&part - first_)];
-  // Where each rank's part is one stretch of the file, two-phase I/O would only send the data to
-  // another rank first.
-  return pieces == 0 ? write_contiguous(part) : write_scattered(part, pieces);
+  return all_.agree(first);
 }
 
 /// Local.
@@ -120,9 +135,9 @@ Status MpiioWriter::write_scattered(const Part& part, std::uint64_t all_pieces) 
     int code = MPI_SUCCESS;
     if (i < pieces.size()) {
       const Piece piece = pieces[i];
-      code = write_piece(part, &piece);
+      code = write_piece(file_, part, &piece);
     } else {
-      code = write_piece(part, nullptr);
+      code = write_piece(file_, part, nullptr);
     }
     if (first_error == MPI_SUCCESS) first_error = code;
   }
@@ -131,47 +146,9 @@ Status MpiioWriter::write_scattered(const Part& part, std::uint64_t all_pieces) 
   return check(first_error, "write " + part.path);
 }
 
-/// One collective write: of nothing when there is no piece.
-int MpiioWriter::write_piece(const Part& part, const Piece* piece) const {
-  MPI_Offset begin = 0;
-  MPI_Datatype made = MPI_DATATYPE_NULL;
-  PMPI_Type_contiguous(piece != nullptr ? static_cast<int>(part.element_bytes) : 1, MPI_BYTE,
-                       &made);
-  Datatype view{made};
-  int bytes = 0;
-  const std::byte* data = nullptr;
-  if (piece != nullptr) {
-    auto stride = static_cast<MPI_Aint>(part.element_bytes);
-    for (std::size_t d = part.global.size(); d-- > 0;) {
-      PMPI_Type_create_hvector(static_cast<int>(piece->shape[d]), 1, stride, view.get(), &made);
-      view.replace(made);
-      stride *= static_cast<MPI_Aint>(part.global[d]);
-    }
-    const std::uint64_t first = linear_index(part.global, piece->offset);
-    const std::uint64_t offset = part.file_offset + first * part.element_bytes;
-    begin = static_cast<MPI_Offset>(offset);
-    bytes = static_cast<int>(piece->count * part.element_bytes);
-    data = part.data + piece->first * part.element_bytes;
-  }
-  MPI_Datatype committed = view.get();
-  PMPI_Type_commit(&committed);
-  char native[] = "native";
-  int code = PMPI_File_set_view(file_, begin, MPI_BYTE, committed, native, MPI_INFO_NULL);
-  MPI_Status status;
-  const int write_code = PMPI_File_write_at_all(file_, 0, data, bytes, MPI_BYTE, &status);
-  if (code == MPI_SUCCESS) code = write_code;
-  return code;
-}
-
 Status MpiioWriter::close() {
-  if (file_ == MPI_FILE_NULL) return {};
-  return check(PMPI_File_close(&file_), "close it");
-}
-
-}  // namespace
-
-std::unique_ptr<PartWriter> make_mpiio_writer(const std::filesystem::path& path, Collective& all) {
-  return std::make_unique<MpiioWriter>(path, all);
+  const bool open = file_ != MPI_FILE_NULL;
+  return all_.agree(open ? check(PMPI_File_close(&file_), "close it") : Status{});
 }
 
 }  // namespace cairn::io

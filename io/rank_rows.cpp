@@ -7,7 +7,6 @@
 #include <span>
 #include <unordered_set>
 
-#include "base/checksum.hpp"
 #include "io/geometry.hpp"
 #include "io/hdf5.hpp"
 
@@ -87,17 +86,14 @@ void add_slab(RankRows& rows, std::uint32_t index, const Entry& entry, const Sla
   }
   rows.slabs.push_back(row);
 
-  const std::span bytes{slab.data, slab.count * entry.element_bytes};
-  for (std::uint64_t first = 0; first < bytes.size(); first += block_bytes) {
-    const auto block = bytes.subspan(first, std::min(block_bytes, bytes.size() - first));
-    rows.blocks.push_back({row.rank, index, first / block_bytes, block.size(), checksum(block)});
+  const std::uint64_t bytes = slab.count * entry.element_bytes;
+  for (std::uint64_t first = 0; first < bytes; first += block_bytes) {
+    rows.blocks.push_back(
+        {row.rank, index, first / block_bytes, std::min(block_bytes, bytes - first), 0});
   }
 }
 
 Status add_messages(RankRows& rows, const std::vector<Message>& messages) {
-  std::uint64_t bytes = 0;
-  for (const Message& message : messages) bytes += message.bytes.size();
-  rows.payload.reserve(bytes);
   rows.messages.reserve(messages.size());
   for (const Message& message : messages) {
     if (message.destination != static_cast<int>(rows.rank.rank)) {
@@ -105,9 +101,9 @@ Status add_messages(RankRows& rows, const std::vector<Message>& messages) {
                                                   message.destination, rows.rank.rank)};
     }
     rows.messages.push_back({message.communicator, message.source, message.destination, message.tag,
-                             static_cast<std::uint32_t>(rows.messages.size()), rows.payload.size(),
-                             message.bytes.size(), checksum(message.bytes)});
-    rows.payload.insert(rows.payload.end(), message.bytes.begin(), message.bytes.end());
+                             static_cast<std::uint32_t>(rows.messages.size()), rows.payload_bytes,
+                             message.bytes.size(), 0});
+    rows.payload_bytes += message.bytes.size();
   }
   return {};
 }
@@ -127,33 +123,40 @@ Status add_communicators(RankRows& rows, const std::vector<Communicator>& commun
 
 }  // namespace
 
-Result<RankRows> make_rank_rows(int rank, const RankState& state) {
-  if (state.slabs.size() != state.entries.size()) {
+Result<RankRows> RankRows::of_data(int rank, const std::vector<Entry>& all_entries,
+                                   const std::vector<Slab>& own_slabs) {
+  if (own_slabs.size() != all_entries.size()) {
     return Status{Code::invalid_argument,
-                  fmt::format("{} entries but {} slabs", state.entries.size(), state.slabs.size())};
+                  fmt::format("{} entries but {} slabs", all_entries.size(), own_slabs.size())};
   }
   RankRows rows;
   rows.rank.rank = static_cast<std::uint32_t>(rank);
-  rows.rank.entries = static_cast<std::uint32_t>(state.entries.size());
+  rows.rank.entries = static_cast<std::uint32_t>(all_entries.size());
   std::unordered_set<std::string_view> names;
-  for (std::size_t i = 0; i < state.entries.size(); ++i) {
-    const Entry& entry = state.entries[i];
+  for (std::size_t i = 0; i < all_entries.size(); ++i) {
+    const Entry& entry = all_entries[i];
     if (auto status = check_entry(entry); !status) return status;
-    if (auto status = check_slab(entry, state.slabs[i]); !status) return status;
+    if (auto status = check_slab(entry, own_slabs[i]); !status) return status;
     if (!names.insert(entry.name).second) return invalid(entry, "there are two of this name");
     rows.entries.push_back(entry_row(entry));
-    add_slab(rows, static_cast<std::uint32_t>(i), entry, state.slabs[i]);
+    add_slab(rows, static_cast<std::uint32_t>(i), entry, own_slabs[i]);
   }
-  for (const ChannelCounter& counter : state.counters) {
-    rows.counters.push_back({rows.rank.rank, static_cast<std::uint32_t>(counter.peer),
-                             counter.communicator, counter.sent, counter.received});
-  }
-  if (auto status = add_messages(rows, state.messages); !status) return status;
-  if (auto status = add_communicators(rows, state.communicators); !status) return status;
   rows.rank.blocks = rows.blocks.size();
-  rows.rank.counters = rows.counters.size();
-  rows.rank.messages = rows.messages.size();
   return rows;
+}
+
+Status RankRows::add_channels(const std::vector<ChannelCounter>& all_counters,
+                              const std::vector<Message>& all_messages,
+                              const std::vector<Communicator>& all_communicators) {
+  for (const ChannelCounter& counter : all_counters) {
+    counters.push_back({rank.rank, static_cast<std::uint32_t>(counter.peer), counter.communicator,
+                        counter.sent, counter.received});
+  }
+  if (auto status = add_messages(*this, all_messages); !status) return status;
+  if (auto status = add_communicators(*this, all_communicators); !status) return status;
+  rank.counters = counters.size();
+  rank.messages = messages.size();
+  return {};
 }
 
 Amounts RankRows::amounts() const {
@@ -163,22 +166,25 @@ Amounts RankRows::amounts() const {
   amounts[Amounts::blocks] = blocks.size();
   amounts[Amounts::counters] = counters.size();
   amounts[Amounts::messages] = messages.size();
-  amounts[Amounts::payload] = payload.size();
+  amounts[Amounts::payload] = payload_bytes;
   amounts[Amounts::communicators] = communicators.size();
   return amounts;
 }
 
-void RankRows::place(const Amounts& before) {
-  first_communicator = before[Amounts::communicators];
-  first_payload = before[Amounts::payload];
+void RankRows::place_data(const Amounts& before) {
   rank.first_block = before[Amounts::blocks];
-  rank.first_counter = before[Amounts::counters];
-  rank.first_message = before[Amounts::messages];
   for (std::size_t i = 0; i < slabs.size(); ++i) {
     slabs[i].first_block += before[Amounts::blocks];
     // The place of a slab with a shape is its offset.
     if (entries[i].dims == 0) slabs[i].start = before.elements(i);
   }
+}
+
+void RankRows::place_channels(const Amounts& before) {
+  first_communicator = before[Amounts::communicators];
+  first_payload = before[Amounts::payload];
+  rank.first_counter = before[Amounts::counters];
+  rank.first_message = before[Amounts::messages];
   for (MessageRow& message : messages) message.offset += before[Amounts::payload];
 }
 

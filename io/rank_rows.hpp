@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include <cairn/status.hpp>
@@ -12,42 +13,50 @@
 
 namespace cairn::io {
 
-/// Amounts that are added up over ranks: first elements of each entry, then these.
+/// Amounts that are added up over ranks: those of the channels, those of the data, and the elements
+/// of each entry, which belong to the data.
 class Amounts {
  public:
-  enum Extra { ranks, blocks, counters, messages, payload, communicators, extra_count };
+  enum Extra { counters, messages, payload, communicators, ranks, blocks, extra_count };
 
   explicit Amounts(std::size_t entries) : values_(entries + extra_count) {}
   std::uint64_t& elements(std::size_t entry) { return values_[extra_count + entry]; }
   std::uint64_t elements(std::size_t entry) const { return values_[extra_count + entry]; }
   std::uint64_t& operator[](Extra extra) { return values_[extra]; }
   std::uint64_t operator[](Extra extra) const { return values_[extra]; }
-  std::vector<std::uint64_t>& values() { return values_; }
+  std::span<std::uint64_t> channels() { return std::span{values_}.first(ranks); }
+  std::span<std::uint64_t> data() { return std::span{values_}.subspan(ranks); }
 
  private:
   std::vector<std::uint64_t> values_;
 };
 
-/// One rank's rows.
+/// One rank's rows: first those of its data, then those of its channels.
 struct RankRows {
   std::vector<EntryRow> entries;  ///< the same on every rank; written by rank 0
   RankRow rank{};
   std::vector<SlabRow> slabs;
-  std::vector<BlockRow> blocks;
+  std::vector<BlockRow> blocks;  ///< their checksums are filled in when the data is read
   std::vector<CommunicatorRow> communicators;
   std::vector<CounterRow> counters;
-  std::vector<MessageRow> messages;
-  std::vector<std::byte> payload;
-  std::uint64_t first_communicator = 0, first_payload = 0;  ///< set by place()
+  std::vector<MessageRow> messages;  ///< as in blocks
+  std::uint64_t payload_bytes = 0;
+  std::uint64_t first_communicator = 0, first_payload = 0;  ///< set by place_channels()
+
+  /// Checks what a rank saves and makes its rows, as if it were the only rank. Local.
+  /// invalid_argument: names the entry and what is wrong with it.
+  static Result<RankRows> of_data(int rank, const std::vector<Entry>& all_entries,
+                                  const std::vector<Slab>& own_slabs);
+  /// Adds the rows of what was in the channels. Local. invalid_argument: as above.
+  Status add_channels(const std::vector<ChannelCounter>& all_counters,
+                      const std::vector<Message>& all_messages,
+                      const std::vector<Communicator>& all_communicators);
 
   /// Sizes of all of these.
   Amounts amounts() const;
-  /// Moves the rows behind those of the lower ranks, which have `before` in sum.
-  void place(const Amounts& before);
+  /// Move the rows behind those of the lower ranks, which have `before` in sum.
+  void place_data(const Amounts& before);
+  void place_channels(const Amounts& before);
 };
-
-/// Checks `state` and makes rank's rows, with checksums, as if it were the only rank.
-/// invalid_argument: names the entry and what is wrong with it. Local.
-Result<RankRows> make_rank_rows(int rank, const RankState& state);
 
 }  // namespace cairn::io

@@ -54,14 +54,6 @@ Status SlabBytes::read(const File& file, std::uint64_t first,
   return read_runs(file, first + head, destination.subspan(head));
 }
 
-Status SlabBytes::write(const File& file, std::span<const std::byte> source) const {
-  for (std::uint64_t run = 0; !source.empty(); ++run) {
-    if (auto s = file.write_at(position(run), source.first(run_bytes_)); !s) return s;
-    source = source.subspan(run_bytes_);
-  }
-  return {};
-}
-
 /// As read(); `first` is the first byte of a run.
 Status SlabBytes::read_runs(const File& file, std::uint64_t first,
                             std::span<std::byte> destination) const {

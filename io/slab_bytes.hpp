@@ -2,6 +2,7 @@
 // dataset.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -25,8 +26,10 @@ class SlabBytes {
   /// order.
   Status read(const File& file, std::uint64_t first, std::span<std::byte> destination) const;
 
-  /// Writes the whole slab.
-  Status write(const File& file, std::span<const std::byte> source) const;
+  /// Calls write(position in the file, bytes), which returns a Status, for each contiguous run of
+  /// `source`, the slab's bytes from `first` on; stops at the first failure.
+  template <class Write>
+  Status write(std::uint64_t first, std::span<const std::byte> source, Write write) const;
 
  private:
   std::uint64_t position(std::uint64_t run) const;
@@ -36,5 +39,19 @@ class SlabBytes {
   std::uint64_t origin_ = 0;                      // byte in the file of the slab's first element
   std::vector<std::uint64_t> extents_, strides_;  // of the runs, slowest first; strides in bytes
 };
+
+template <class Write>
+Status SlabBytes::write(std::uint64_t first, std::span<const std::byte> source, Write write) const {
+  while (!source.empty()) {
+    const std::uint64_t within = first % run_bytes_;
+    const std::uint64_t part = std::min<std::uint64_t>(run_bytes_ - within, source.size());
+    if (auto status = write(position(first / run_bytes_) + within, source.first(part)); !status) {
+      return status;
+    }
+    first += part;
+    source = source.subspan(part);
+  }
+  return {};
+}
 
 }  // namespace cairn::io

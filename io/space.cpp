@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <limits>
@@ -51,19 +52,20 @@ int allocate(const File& file, std::uint64_t bytes) {
 
 }  // namespace
 
-Status reserve_space(const File& file, std::uint64_t bytes) {
+Status reserve_space(const File& file, std::uint64_t bytes, std::uint64_t reserved_bytes) {
   const auto available = free_bytes(file);
   if (!available) return available.status();
+  const std::uint64_t missing = bytes - std::min(bytes, reserved_bytes);
   switch (const int error = allocate(file, bytes)) {
     case 0: return {};
-    case ENOSPC: return no_space(file, bytes, *available);
+    case ENOSPC: return no_space(file, missing, *available);
     case EOPNOTSUPP:
     case ENOSYS: break;
     default:
       return {Code::io_error, fmt::format("no space in {} for a checkpoint of {:.1f} MiB: {}",
                                           directory_of(file), bytes / mib, std::strerror(error))};
   }
-  if (*available < bytes) return no_space(file, bytes, *available);
+  if (*available < missing) return no_space(file, missing, *available);
   if (::ftruncate(file.descriptor(), static_cast<off_t>(bytes)) != 0) {
     return errno_status(file.path(), "can't make it as long as the checkpoint");
   }

@@ -9,9 +9,9 @@
 
 namespace cairn::io {
 
-/// Makes `file` `bytes` long and reserves the space, so that nobody else can take it meanwhile.
-/// Where the file system can't reserve, compares with what is free. io_error: one line with both
-/// sizes. Local.
-Status reserve_space(const File& file, std::uint64_t bytes);
+/// Makes `file` `bytes` long and reserves the space, so that nobody else can take it meanwhile;
+/// `reserved_bytes` of it are reserved already. Where the file system can't reserve, compares with
+/// what is free. io_error: one line with both sizes. Local.
+Status reserve_space(const File& file, std::uint64_t bytes, std::uint64_t reserved_bytes);
 
 }  // namespace cairn::io

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
 
 #include "base/checksum.hpp"
 #include "io/hdf5.hpp"
@@ -21,7 +22,7 @@ herr_t add_name(hid_t, const char* name, const H5L_info_t*, void* names) {
 }
 
 /// Adds the dataset at `path`; false when it is none that we wrote.
-bool add_dataset(hid_t file, const std::string& path, StateIndex& index) {
+bool add_dataset(hid_t file, const std::string& path, Datasets& datasets) {
   const Handle dataset{H5Dopen2(file, path.c_str(), H5P_DEFAULT), H5Dclose};
   if (!dataset) return false;
   const Handle creation{H5Dget_create_plist(dataset.get()), H5Pclose};
@@ -33,11 +34,11 @@ bool add_dataset(hid_t file, const std::string& path, StateIndex& index) {
     if (offset == HADDR_UNDEF) return false;
     extent.offset = offset;
   }
-  index.datasets[path] = extent;
+  datasets[path] = extent;
   return true;
 }
 
-Status add_datasets(const std::filesystem::path& path, StateIndex& index) {
+Status add_datasets(const std::filesystem::path& path, Datasets& datasets) {
   const SilentHdf5 silent;
   const auto damaged = [&path](std::string_view what) {
     return Status{Code::corruption,
@@ -54,7 +55,7 @@ Status add_datasets(const std::filesystem::path& path, StateIndex& index) {
     }
     for (const std::string& name : names) {
       const std::string dataset = fmt::format("{}/{}", group_path, name);
-      if (!add_dataset(file.get(), dataset, index)) return damaged(dataset);
+      if (!add_dataset(file.get(), dataset, datasets)) return damaged(dataset);
     }
   }
   return {};
@@ -125,13 +126,19 @@ Result<std::uint64_t> metadata_checksum(const File& file, const StateIndex& inde
 }
 
 Result<StateIndex> scan_state(const std::filesystem::path& path) {
+  Datasets datasets;
+  if (auto status = add_datasets(path, datasets); !status) return status;
+  return index_state(path, std::move(datasets));
+}
+
+Result<StateIndex> index_state(const std::filesystem::path& path, Datasets datasets) {
   auto file = File::open(path, O_RDONLY);
   if (!file) return file.status();
   const auto size = file->size();
   if (!size) return size.status();
   StateIndex index;
   index.bytes = *size;
-  if (auto status = add_datasets(path, index); !status) return status;
+  index.datasets = std::move(datasets);
   const auto metadata = metadata_checksum(*file, index);  // first: it checks the extents
   if (!metadata) return metadata.status();
   index.metadata_checksum = *metadata;

@@ -24,10 +24,12 @@ struct Extent {
   bool operator==(const Extent&) const = default;
 };
 
+using Datasets = std::map<std::string, Extent>;  ///< by path
+
 struct StateIndex {
-  std::uint64_t bytes = 0;                 ///< size of the file
-  std::uint64_t metadata_checksum = 0;     ///< of everything outside the extents
-  std::map<std::string, Extent> datasets;  ///< by path
+  std::uint64_t bytes = 0;              ///< size of the file
+  std::uint64_t metadata_checksum = 0;  ///< of everything outside the extents
+  Datasets datasets;
   std::map<std::string, std::vector<std::uint64_t>> table_checksums;  ///< by path, per segment
 
   bool operator==(const StateIndex&) const = default;
@@ -39,6 +41,8 @@ std::uint64_t message_count(const StateIndex& index);
 /// Makes the index of a complete state file, through HDF5 (serially). corruption: HDF5 can't read
 /// it, or objects are missing.
 Result<StateIndex> scan_state(const std::filesystem::path& path);
+/// The same without HDF5, for who knows the datasets.
+Result<StateIndex> index_state(const std::filesystem::path& path, Datasets datasets);
 
 /// The checksum of all bytes of `file` outside the index's extents. corruption: the extents overlap
 /// or leave the file.

@@ -96,6 +96,10 @@ fs::path Store::epoch_path(std::uint64_t epoch) const {
   return directory_ / epoch_directory_name(epoch);
 }
 
+fs::path Store::temporary_path(std::uint64_t epoch) const {
+  return directory_ / (std::string{temporary_prefix} + epoch_directory_name(epoch));
+}
+
 Status Store::prepare(const Job& job) const {
   if (auto status = make_private_directory(directory_); !status) return status;
   if (auto status = check_writable(directory_); !status) return status;
@@ -170,9 +174,16 @@ Result<fs::path> Store::begin(std::uint64_t epoch) const {
 }
 
 Result<EpochInfo> Store::commit(const EpochInfo& info) const {
-  const fs::path temporary = temporary_path(info.epoch);
-  auto state = scan_state(temporary / state_file);
+  return publish(info, scan_state(temporary_path(info.epoch) / state_file));
+}
+
+Result<EpochInfo> Store::commit(const EpochInfo& info, const Datasets& datasets) const {
+  return publish(info, index_state(temporary_path(info.epoch) / state_file, datasets));
+}
+
+Result<EpochInfo> Store::publish(const EpochInfo& info, Result<StateIndex> state) const {
   if (!state) return state.status();
+  const fs::path temporary = temporary_path(info.epoch);
   CommitRecord record{info, std::move(*state)};
   record.info.bytes = record.state.bytes;
   record.info.committed_at = utc_now();

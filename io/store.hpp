@@ -10,6 +10,7 @@
 #include <cairn/status.hpp>
 
 #include "io/records.hpp"
+#include "io/state_index.hpp"
 
 namespace cairn::io {
 
@@ -38,6 +39,9 @@ class Store {
   /// flipped, or its files have other sizes. unsupported: written by a newer format version.
   Result<EpochInfo> read_commit(std::uint64_t epoch) const;
 
+  /// What begin() makes.
+  std::filesystem::path temporary_path(std::uint64_t epoch) const;
+
   /// Makes the temporary directory for a new epoch, empty, and returns its path.
   /// invalid_argument: the epoch exists already.
   Result<std::filesystem::path> begin(std::uint64_t epoch) const;
@@ -49,6 +53,8 @@ class Store {
   /// in. Never replaces an epoch: io_error when it exists. On failure the epoch does not exist and
   /// discard() removes what is left. corruption: state.h5 is not complete.
   Result<EpochInfo> commit(const EpochInfo& info) const;
+  /// The same, without HDF5: any thread may call it. `datasets`: what state.h5 holds, and where.
+  Result<EpochInfo> commit(const EpochInfo& info, const Datasets& datasets) const;
 
   /// Removes what begin() made. Never fails: what can't be removed is left for prepare().
   void discard(std::uint64_t epoch) const;
@@ -63,6 +69,8 @@ class Store {
   void append_history(const std::string& json_line) const;
 
  private:
+  Result<EpochInfo> publish(const EpochInfo& info, Result<StateIndex> state) const;
+
   std::filesystem::path directory_;
 };
 

@@ -8,7 +8,7 @@
 not exactly value / baseline, and `quartiles` are theirs. The baseline runs in every round, next to
 what it is compared with. Fields that make no sense in a row are not there.
 
-usage: run.py [overhead|checkpoint|units …] [--json FILE] [--rounds N]
+usage: run.py [overhead|checkpoint|disk|units …] [--json FILE] [--rounds N]
 Binaries come from $CAIRN_BIN."""
 
 import argparse
@@ -47,6 +47,23 @@ def checkpoint(rounds):
     return results
 
 
+# ---- disk: ways to write a file ------------------------------------------------------------------
+
+def disk(rounds):
+    results = []
+    for ranks, mib in ((1, 256), (2, 128)):
+        with tempfile.TemporaryDirectory(prefix="bench-", dir=BIN.parent) as directory:
+            output, _ = mpirun(ranks, BIN / "bench_disk", mib, rounds + 1, cwd=directory)
+        lines = [json.loads(line) for line in output.splitlines()]
+        ways = sorted({line["way"] for line in lines})
+        for way in ways:
+            those = [line for line in lines if line["way"] == way][1:]
+            results.append(row("disk", f"{ranks}x{mib}MiB", way, "s",
+                               [line["seconds"] for line in those],
+                               [line["plain"] for line in those]))
+    return results
+
+
 # ---- units: Google Benchmark --------------------------------------------------------------------
 
 def units(_rounds):
@@ -64,7 +81,7 @@ def units(_rounds):
     return results
 
 
-BENCHMARKS = {"overhead": overhead, "checkpoint": checkpoint, "units": units}
+BENCHMARKS = {"overhead": overhead, "checkpoint": checkpoint, "disk": disk, "units": units}
 
 
 def print_table(results):

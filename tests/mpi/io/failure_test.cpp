@@ -87,6 +87,32 @@ TEST(FullDisk, IsOneClearLineAndTheNextEpochWorks) {
   EXPECT_EQ(world_rank() == 0 ? ::umount(directory.path().c_str()) : 0, 0);
 }
 
+/// There is room for the data, but then too much is in the channels.
+TEST(FullDisk, IsNoticedWhenTheChannelsAreKnown) {
+  const SharedDirectory directory;
+  int mounted = 0;
+  if (world_rank() == 0) {
+    mounted = ::mount("cairn-test", directory.path().c_str(), "tmpfs", 0, "size=8m") == 0;
+  }
+  PMPI_Bcast(&mounted, 1, MPI_INT, 0, MPI_COMM_WORLD);
+  if (mounted == 0) GTEST_SKIP() << "can't mount a tmpfs here";
+  Sample sample{world_rank(), world_size()};
+  sample.flat("x", ElementType::uint8, 1, 1 << 18);
+  auto& messages = sample.state().messages;
+  messages.push_back({7, 0, world_rank(), 1, std::vector<std::byte>(std::size_t{8} << 20)});
+  const auto path = directory.path() / state_file;
+  const Status status =
+      write_state(MPI_COMM_WORLD, path, sample_info(1, world_size()), sample.state());
+  EXPECT_EQ(status.code(), Code::io_error);
+  EXPECT_THAT(status.message(), HasSubstr("no space left in " + directory.path().native() + ":"));
+  PMPI_Barrier(MPI_COMM_WORLD);
+  EXPECT_FALSE(std::filesystem::exists(path));
+  messages.clear();
+  EXPECT_TRUE(write_state(MPI_COMM_WORLD, path, sample_info(1, world_size()), sample.state()).ok());
+  PMPI_Barrier(MPI_COMM_WORLD);
+  EXPECT_EQ(world_rank() == 0 ? ::umount(directory.path().c_str()) : 0, 0);
+}
+
 /// Every write after the n-th fails on one rank, for every n until the epoch succeeds. The process
 /// lives on, also at MPI_Finalize, where HDF5 cleans up.
 class FailingWrite : public testing::TestWithParam<WriteDriver> {};
@@ -101,6 +127,7 @@ TEST_P(FailingWrite, IsReportedByEveryRankAndTheNextEpochWorks) {
     if (world_rank() == victim) writes_left = n;
     Sample sample{world_rank(), world_size()};
     sample.flat("x", ElementType::float64, 8, 1000).ring(2);
+    sample.flat("large", ElementType::uint8, 1, (5 << 19) + 7);
     sample.shaped("c", ElementType::float64, 8, {8, static_cast<std::uint64_t>(world_size())},
                   {0, static_cast<std::uint64_t>(world_rank())}, {8, 1});
     const Status status =

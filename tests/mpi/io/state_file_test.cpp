@@ -137,6 +137,30 @@ TEST(StateFile, IsOrdinaryHdf5) {
   EXPECT_EQ(run(fmt::format("/usr/bin/python3 -c \"{}\"", script)), 0);
 }
 
+TEST(StateFile, IsTheSameWithBothDrivers) {
+  const SharedDirectory directory;
+  const EpochInfo info = sample_info(1, world_size());
+  Sample sample = Sample::full(world_rank(), world_size());
+  const auto write = [&](const char* name, WriteDriver driver) {
+    const auto path = directory.path() / name;
+    const Status status = write_state(MPI_COMM_WORLD, path, info, sample.state(), driver);
+    EXPECT_TRUE(status.ok()) << status.message();
+    return path.native();
+  };
+  const std::string direct = write("direct.h5", WriteDriver::direct);
+  const std::string mpiio = write("mpiio.h5", WriteDriver::mpiio);
+  // A file that differs, to see that the comparison looks.
+  const_cast<std::byte*>(sample.state().slabs[0].data)[0] ^= std::byte{1};
+  const std::string other = write("other.h5", WriteDriver::direct);
+  if (world_rank() != 0) return;
+  const auto compare = [](const std::string& a, const std::string& b) {
+    const int status = std::system(fmt::format("h5diff {} {} > /dev/null", a, b).c_str());
+    return WEXITSTATUS(status);
+  };
+  EXPECT_EQ(compare(direct, mpiio), 0);
+  EXPECT_EQ(compare(direct, other), 1);
+}
+
 /// Both the code and the message are those of the first rank that failed, on every rank.
 void expect_refused(RankState& state, Code code, const std::string& text) {
   const SharedDirectory directory;

@@ -33,7 +33,12 @@ TEST(SlabBytes, ReadsAndWritesBoxes) {
     const auto file = File::open(directory.path() / "file", O_RDWR | O_CREAT | O_TRUNC);
     ASSERT_TRUE(file.ok());
     const SlabBytes slab{start, element_bytes, global, offset, shape};
-    ASSERT_TRUE(slab.write(*file, source).ok());
+    const auto write = [&](std::uint64_t position, std::span<const std::byte> run) {
+      return file->write_at(position, run);
+    };
+    const std::uint64_t half = below(bytes);
+    ASSERT_TRUE(slab.write(half, std::span{source}.subspan(half), write).ok());
+    ASSERT_TRUE(slab.write(0, std::span{source}.first(half), write).ok());
 
     std::vector<std::uint64_t> at(dims);
     for (std::uint64_t i = 0; i < *volume(shape); ++i) {

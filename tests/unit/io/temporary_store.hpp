@@ -11,6 +11,7 @@
 #include "io/files.hpp"
 #include "io/layout.hpp"
 #include "io/names.hpp"
+#include "io/state_file.hpp"
 #include "io/store.hpp"
 
 namespace cairn::io {
@@ -51,16 +52,11 @@ inline void begin_empty(const Store& store, const EpochInfo& info) {
   const std::vector<Entry> entries;
   Amounts amounts{0};
   amounts[Amounts::ranks] = 1;
-  const auto image = Layout{entries, amounts}.make_image(info);
+  const auto image = Layout{entries, amounts}.make_image(info, Layout::Content::everything);
   ASSERT_TRUE(image.ok()) << image.status().message();
-  const auto file = File::open(*directory / state_file, O_RDWR | O_CREAT);
-  ASSERT_TRUE(file.ok());
-  std::filesystem::resize_file(*directory / state_file, image->file.size());
-  for (const auto& [number, page] : image->file.pages()) {
-    const std::uint64_t offset = number * MemoryFile::page_bytes;
-    const std::uint64_t bytes = std::min<std::uint64_t>(page.size(), image->file.size() - offset);
-    ASSERT_TRUE(file->write_at(offset, std::span{page}.first(bytes)).ok());
-  }
+  const auto file = *directory / state_file;
+  ASSERT_TRUE(create_state_file(file, image->file.size()).ok());
+  ASSERT_TRUE(complete_state_file(file, *image, image->file.size()).ok());
 }
 
 inline Status commit_empty(const Store& store, const EpochInfo& info) {

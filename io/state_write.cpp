@@ -1,0 +1,507 @@
+#include "io/state_write.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <exception>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "base/checksum.hpp"
+#include "base/crash_point.hpp"
+#include "io/files.hpp"
+#include "io/geometry.hpp"
+#include "io/part_writing.hpp"
+#include "io/state_file.hpp"
+
+namespace cairn::io {
+namespace {
+
+std::string describe(const EntryRow& row) {
+  const std::span shape{row.global_shape, static_cast<std::size_t>(row.dims)};
+  return fmt::format("'{}' ({}, {} bytes per element, global shape [{}])", row.name,
+                     element_type_name(static_cast<ElementType>(row.type)), row.element_bytes,
+                     fmt::join(shape, ", "));
+}
+
+std::string_view text_of(const std::vector<EntryRow>& rows) {
+  return {reinterpret_cast<const char*>(rows.data()), rows.size() * sizeof(EntryRow)};
+}
+
+/// What distinguishes this rank's entries from rank 0's.
+Status difference(const std::vector<EntryRow>& mine, std::string_view text_of_root) {
+  std::vector<EntryRow> theirs(text_of_root.size() / sizeof(EntryRow));
+  if (!theirs.empty()) std::memcpy(theirs.data(), text_of_root.data(), text_of_root.size());
+  std::size_t i = 0;
+  while (i < mine.size() && i < theirs.size() &&
+         std::memcmp(&mine[i], &theirs[i], sizeof(EntryRow)) == 0) {
+    ++i;
+  }
+  if (i == mine.size() && i == theirs.size()) return {};
+  const auto name = [i](const auto& rows) {
+    return i < rows.size() ? describe(rows[i]) : "nothing more";
+  };
+  return {Code::invalid_argument,
+          fmt::format("entry {} is {}, on rank 0 {}: every rank must protect the same names, types "
+                      "and global shapes in the same order",
+                      i, name(mine), name(theirs))};
+}
+
+}  // namespace
+
+StateWrite::StateWrite(MPI_Comm comm, std::filesystem::path path, EpochInfo info, Options options)
+    : all_(comm), path_(std::move(path)), info_(std::move(info)), options_(std::move(options)) {
+  if (options_.driver != WriteDriver::mpiio) return;
+  if (options_.blocking) {
+    mpiio_.emplace(comm, path_);
+  } else {
+    note({Code::invalid_argument, "the driver mpiio can't write while the program goes on"});
+  }
+}
+
+// ---- What the caller gives ----------------------------------------------------------------------
+
+void StateWrite::begin(std::vector<Entry> entries, std::vector<Slab> slabs) {
+  entries_ = std::move(entries);
+  slabs_ = std::move(slabs);
+  slabs_in_use_ = true;
+  begun_ = true;
+  attempt([this]() -> Status {
+    auto rows = RankRows::of_data(all_.rank(), entries_, slabs_);
+    if (rows) rows_ = std::move(*rows);
+    return rows.ok() ? Status{} : rows.status();
+  });
+}
+
+void StateWrite::finish(std::vector<ChannelCounter> counters, std::vector<Message> messages,
+                        std::vector<Communicator> communicators) {
+  messages_ = std::move(messages);
+  finished_ = true;
+  attempt([&] { return rows_.add_channels(counters, messages_, communicators); });
+}
+
+void StateWrite::fail(Status why) {
+  if (step_ > Step::vote && step_ != Step::report) return;
+  note(std::move(why));
+  thread_.cancel();  // nobody will want what it writes
+}
+
+void StateWrite::note(Status status) {
+  if (local_) local_ = std::move(status);
+}
+
+void StateWrite::attempt(const std::function<Status()>& work) {
+  try {
+    note(work());
+  } catch (const std::exception& error) {
+    note({Code::io_error, fmt::format("can't write a checkpoint: {}", error.what())});
+  }
+}
+
+// ---- The steps ----------------------------------------------------------------------------------
+
+bool StateWrite::poll() {
+  while (step_ != Step::over) {
+    if (!all_.test() || !may_begin(step_)) return false;
+    step_ = run(step_);
+  }
+  return thread_.idle();
+}
+
+void StateWrite::wait() {
+  if (thread_.idle()) {
+    std::this_thread::yield();
+  } else {
+    thread_.wait(std::chrono::milliseconds(1));
+  }
+}
+
+/// Whether what the step needs, apart from the step before, is there.
+bool StateWrite::may_begin(Step step) const {
+  switch (step) {
+    case Step::compare_entries: return begun_ || !local_;
+    case Step::place_channels: return finished_ || !local_;
+    case Step::share_data_offsets:
+    case Step::share_table_offsets:
+    case Step::vote:
+    case Step::share_outcome:
+    case Step::conclude: return thread_.idle();
+    default: return true;
+  }
+}
+
+/// Returns the next step.
+StateWrite::Step StateWrite::run(Step step) {
+  switch (step) {
+    case Step::compare_entries: return compare_entries();
+    case Step::place_slabs: return place_slabs();
+    case Step::explain_difference: return explain_difference();
+    case Step::lay_out_data: return lay_out_data();
+    case Step::share_data_offsets:
+      return share_offsets(image_.entry_offsets, entries_.size(), Step::write_data);
+    case Step::write_data: return write_data();
+    case Step::place_channels: return place_channels();
+    case Step::lay_out_tables: return lay_out_tables();
+    case Step::share_table_offsets: {
+      std::vector<std::uint64_t> offsets{image_.table_offsets.begin(), image_.table_offsets.end()};
+      offsets.push_back(image_.payload_offset);
+      return share_offsets(std::move(offsets), table_count + 1, Step::write_tables);
+    }
+    case Step::write_tables: return write_tables();
+    case Step::vote: return vote();
+    case Step::publish: return publish();
+    case Step::share_outcome: return share_outcome();
+    case Step::report: return report();
+    case Step::conclude: return conclude();
+    case Step::remove_file: return remove_file();
+    case Step::over: break;
+  }
+  return Step::over;
+}
+
+/// The lowest rank that has failed, if any; and whether all have the same entries: the smallest
+/// checksum is then also the largest.
+StateWrite::Step StateWrite::compare_entries() {
+  const std::uint64_t sum = checksum(std::as_bytes(std::span{rows_.entries}));
+  const int first_failed = local_ ? all_.size() : all_.rank();
+  all_.min({static_cast<std::uint64_t>(first_failed), sum, ~sum});
+  return Step::place_slabs;
+}
+
+StateWrite::Step StateWrite::place_slabs() {
+  const auto& least = all_.values();
+  if (least[0] < static_cast<std::uint64_t>(all_.size())) return Step::report;
+  if (least[1] != ~least[2]) {
+    all_.broadcast(std::string{text_of(rows_.entries)}, 0);
+    return Step::explain_difference;
+  }
+  Amounts mine = rows_.amounts();
+  all_.sum({mine.data().begin(), mine.data().end()});
+  if (auto mine_boxes = boxes(); !mine_boxes.empty()) all_.gather(std::move(mine_boxes));
+  return Step::lay_out_data;
+}
+
+StateWrite::Step StateWrite::explain_difference() {
+  attempt([this] { return difference(rows_.entries, all_.text()); });
+  return Step::report;
+}
+
+/// Rank 0 makes a file with room for the data.
+StateWrite::Step StateWrite::lay_out_data() {
+  Amounts before{entries_.size()};
+  std::copy(all_.before().begin(), all_.before().end(), before.data().begin());
+  rows_.place_data(before);
+  totals_ = Amounts{entries_.size()};
+  std::copy(all_.total().begin(), all_.total().end(), totals_.data().begin());
+  layout_.emplace(entries_, totals_);
+  if (is_root()) {
+    attempt([this]() -> Status {
+      if (auto status = check_shapes(all_.gathered()); !status) return status;
+      if (auto status = make_image(Layout::Content::data); !status) return status;
+      reserved_bytes_ = image_.file.size();
+      thread_.post([this](const auto&) {
+        const Status prepared = options_.prepare ? options_.prepare() : Status{};
+        return prepared ? create_state_file(path_, reserved_bytes_) : prepared;
+      });
+      return {};
+    });
+  }
+  return Step::share_data_offsets;
+}
+
+/// Rank 0's `count` offsets go to everybody, or word that it has failed.
+StateWrite::Step StateWrite::share_offsets(std::vector<std::uint64_t> offsets, std::size_t count,
+                                           Step next) {
+  note(thread_.take_status());
+  offsets.insert(offsets.begin(), local_.ok() ? 1 : 0);
+  offsets.resize(count + 1);
+  all_.broadcast(std::move(offsets), 0);
+  return next;
+}
+
+StateWrite::Step StateWrite::write_data() {
+  if (all_.values()[0] == 0) return Step::report;
+  attempt([this]() -> Status {
+    take_offsets();
+    make_data_parts();
+    return {};
+  });
+  if (mpiio_) {
+    note(write_data_collectively());
+  } else if (local_) {
+    thread_.post([this](const auto& cancelled) { return write_data_directly(cancelled); });
+  }
+  return Step::place_channels;
+}
+
+StateWrite::Step StateWrite::place_channels() {
+  note(thread_.take_status());
+  Amounts mine = rows_.amounts();
+  std::vector<std::uint64_t> values{mine.channels().begin(), mine.channels().end()};
+  values.push_back(local_ ? 0 : 1);
+  all_.sum(std::move(values));
+  return Step::lay_out_tables;
+}
+
+/// Rank 0 makes room for the tables and writes HDF5's metadata.
+StateWrite::Step StateWrite::lay_out_tables() {
+  if (all_.total().back() != 0) return Step::report;
+  const auto take = [](std::span<std::uint64_t> to, const std::vector<std::uint64_t>& from) {
+    std::copy_n(from.begin(), to.size(), to.begin());
+  };
+  Amounts before{entries_.size()};
+  take(before.channels(), all_.before());
+  rows_.place_channels(before);
+  take(totals_.channels(), all_.total());
+  layout_.emplace(entries_, totals_);
+  if (is_root()) {
+    attempt([this]() -> Status {
+      const auto offsets = image_.entry_offsets;
+      if (auto status = make_image(Layout::Content::everything); !status) return status;
+      if (offsets != image_.entry_offsets) {
+        return {Code::io_error, "HDF5 lays the same data out differently when there are tables"};
+      }
+      thread_.post(
+          [this](const auto&) { return complete_state_file(path_, image_, reserved_bytes_); });
+      return {};
+    });
+  }
+  return Step::share_table_offsets;
+}
+
+StateWrite::Step StateWrite::write_tables() {
+  if (all_.values()[0] == 0) return Step::report;
+  attempt([this]() -> Status {
+    take_offsets();
+    make_table_parts();
+    return {};
+  });
+  if (mpiio_) note(write_tables_collectively());
+  if (local_) {
+    thread_.post([this](const auto& cancelled) {
+      return mpiio_ ? sync() : write_tables_directly(cancelled);
+    });
+  }
+  return Step::vote;
+}
+
+StateWrite::Step StateWrite::vote() {
+  note(thread_.take_status());
+  all_.agree(local_);
+  return Step::publish;
+}
+
+/// The decision is rank 0's alone from here on.
+StateWrite::Step StateWrite::publish() {
+  if (!all_.agreed() || !options_.publish) return Step::conclude;
+  if (is_root()) {
+    thread_.post([this](const auto&) { return options_.publish(image_.datasets); });
+  }
+  return Step::share_outcome;
+}
+
+StateWrite::Step StateWrite::share_outcome() {
+  all_.agree(thread_.take_status());
+  return Step::conclude;
+}
+
+StateWrite::Step StateWrite::report() {
+  note(thread_.take_status());
+  thread_.cancel();
+  if (mpiio_) note(mpiio_->close());
+  all_.agree(local_);
+  return Step::conclude;
+}
+
+/// Nobody writes any more: after a failure the ranks meet, so that the file can go.
+StateWrite::Step StateWrite::conclude() {
+  status_ = all_.agreed();
+  if (status_) return Step::over;
+  all_.barrier();
+  return Step::remove_file;
+}
+
+StateWrite::Step StateWrite::remove_file() {
+  static_cast<void>(thread_.take_status());
+  thread_.post([this](const auto&) {
+    if (reserved_bytes_ > 0) ::unlink(path_.c_str());
+    return Status{};
+  });
+  return Step::over;
+}
+
+// ---- Their parts --------------------------------------------------------------------------------
+
+/// This rank's parts of the entries that have a global shape: offsets and shapes.
+std::vector<std::uint64_t> StateWrite::boxes() const {
+  std::vector<std::uint64_t> values;
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    if (entries_[i].global_shape.empty()) continue;
+    values.insert(values.end(), slabs_[i].offset.begin(), slabs_[i].offset.end());
+    values.insert(values.end(), slabs_[i].shape.begin(), slabs_[i].shape.end());
+  }
+  return values;
+}
+
+/// Two ranks that write the same element would leave a checkpoint that no restart accepts.
+Status StateWrite::check_shapes(const std::vector<std::uint64_t>& all_boxes) const {
+  const auto ranks = static_cast<std::size_t>(all_.size());
+  const std::size_t stride = all_boxes.size() / ranks;
+  auto first = all_boxes.begin();  // of rank 0's values for the entry
+  for (const Entry& entry : entries_) {
+    const auto dims = static_cast<std::ptrdiff_t>(entry.global_shape.size());
+    if (dims == 0) continue;
+    std::vector<Box> parts;
+    for (std::size_t rank = 0; rank < ranks; ++rank) {
+      const auto offset = first + static_cast<std::ptrdiff_t>(rank * stride);
+      parts.push_back({{offset, offset + dims}, {offset + dims, offset + 2 * dims}});
+    }
+    if (const auto overlap = find_overlap(parts)) {
+      return {Code::invalid_argument,
+              fmt::format("'{}' can't be saved: the parts of ranks {} and {} of its global shape "
+                          "overlap; check the offsets that they are protected with",
+                          entry.name, overlap->first, overlap->second)};
+    }
+    first += 2 * dims;
+  }
+  return {};
+}
+
+Status StateWrite::make_image(Layout::Content content) {
+  auto image = layout_->make_image(info_, content);
+  if (!image) return image.status();
+  image_ = std::move(*image);
+  return {};
+}
+
+void StateWrite::take_offsets() {
+  offsets_.insert(offsets_.end(), all_.values().begin() + 1, all_.values().end());
+}
+
+void StateWrite::make_data_parts() {
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    const Entry& entry = entries_[i];
+    const Slab& slab = slabs_[i];
+    Part part{dataset_path(entry), offsets_[i], entry.element_bytes, layout_->shape(i), slab.offset,
+              slab.shape,          slab.data};
+    if (entry.global_shape.empty()) {
+      part.offset = {rows_.slabs[i].start};
+      part.shape = {slab.count};
+    }
+    parts_.push_back(std::move(part));
+  }
+}
+
+void StateWrite::make_table_parts() {
+  const auto add = [this](TableId id, const auto& rows, std::uint64_t first) {
+    const Table& table = tables()[id];
+    parts_.push_back({table.path,
+                      offsets_[parts_.size()],
+                      table.row_bytes,
+                      {layout_->rows(id)},
+                      {first},
+                      {rows.size()},
+                      std::as_bytes(std::span{rows}).data()});
+  };
+  const auto rank = static_cast<std::uint64_t>(all_.rank());
+  if (rank != 0) rows_.entries.clear();
+  add(entry_rows, rows_.entries, 0);
+  add(rank_rows, std::span{&rows_.rank, 1}, rank);
+  add(slab_rows, rows_.slabs, rank * rows_.slabs.size());
+  add(block_rows, rows_.blocks, rows_.rank.first_block);
+  add(communicator_rows, rows_.communicators, rows_.first_communicator);
+  add(counter_rows, rows_.counters, rows_.rank.first_counter);
+  add(message_rows, rows_.messages, rows_.rank.first_message);
+}
+
+std::span<BlockRow> StateWrite::blocks_of(std::size_t entry) {
+  const auto begin = [this](std::size_t i) {
+    return i < rows_.slabs.size() ? rows_.slabs[i].first_block - rows_.rank.first_block
+                                  : rows_.blocks.size();
+  };
+  return std::span{rows_.blocks}.subspan(begin(entry), begin(entry + 1) - begin(entry));
+}
+
+// ---- In the thread ------------------------------------------------------------------------------
+
+Status StateWrite::write_data_directly(const std::stop_token& cancelled) {
+  auto opened = BulkWriter::open(path_);
+  if (!opened) {
+    return {Code::io_error,
+            fmt::format("{}: the checkpoint directory must be on a file system that all nodes "
+                        "share",
+                        opened.status().message())};
+  }
+  writer_.emplace(std::move(*opened));
+  crash_point("file_created");
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    if (i == entries_.size() / 2) crash_point("half_written");
+    if (auto s = write_part(*writer_, parts_[i], blocks_of(i), cancelled); !s) return s;
+  }
+  slabs_in_use_.store(false, std::memory_order_release);
+  return {};
+}
+
+Status StateWrite::write_tables_directly(const std::stop_token& cancelled) {
+  // First: it completes the rows of the messages.
+  if (auto s =
+          write_payload(*writer_, offsets_.back() + rows_.first_payload, messages_, rows_.messages);
+      !s) {
+    return s;
+  }
+  for (std::size_t i = entries_.size(); i < parts_.size(); ++i) {
+    if (auto s = write_part(*writer_, parts_[i], {}, cancelled); !s) return s;
+  }
+  crash_point("written");
+  if (auto s = writer_->sync(); !s) return s;
+  crash_point("data_synced");
+  if (auto s = writer_->close(); !s) return s;
+  crash_point("closed");
+  return {};
+}
+
+/// Each rank's own writes, so that nobody need wait for the others of its node.
+Status StateWrite::sync() {
+  auto file = File::open(path_, O_WRONLY);
+  if (!file) return file.status();
+  if (auto status = file->sync(); !status) return status;
+  crash_point("data_synced");
+  return file->close();
+}
+
+// ---- With the driver mpiio ----------------------------------------------------------------------
+
+Status StateWrite::write_data_collectively() {
+  if (auto status = mpiio_->open(local_); !status) return status;
+  crash_point("file_created");
+  for (std::size_t i = 0; i < entries_.size(); ++i) sum_blocks(parts_[i], blocks_of(i));
+  return mpiio_->write(parts_);
+}
+
+Status StateWrite::write_tables_collectively() {
+  std::vector<std::byte> payload;
+  for (std::size_t i = 0; i < messages_.size(); ++i) {
+    rows_.messages[i].checksum = checksum(messages_[i].bytes);
+    payload.insert(payload.end(), messages_[i].bytes.begin(), messages_[i].bytes.end());
+  }
+  std::vector<Part> parts{parts_.begin() + static_cast<std::ptrdiff_t>(entries_.size()),
+                          parts_.end()};
+  parts.push_back({payload_dataset,
+                   offsets_.back(),
+                   1,
+                   {layout_->payload_bytes()},
+                   {rows_.first_payload},
+                   {payload.size()},
+                   payload.data()});
+  Status status = mpiio_->write(parts);
+  crash_point("written");
+  const Status closed = mpiio_->close();
+  return status ? closed : status;
+}
+
+}  // namespace cairn::io

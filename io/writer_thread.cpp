@@ -1,0 +1,106 @@
+#include "io/writer_thread.hpp"
+
+#include <fmt/format.h>
+#include <pthread.h>
+
+#include <csignal>
+#include <exception>
+#include <utility>
+
+namespace cairn::io {
+namespace {
+
+/// A thread inherits its creator's signal mask. Faults stay as they are: they belong to the thread
+/// that causes them, and a program may handle them to provide its memory.
+class NoSignals {
+ public:
+  NoSignals() {
+    sigset_t all;
+    sigfillset(&all);
+    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP}) sigdelset(&all, fault);
+    pthread_sigmask(SIG_BLOCK, &all, &saved_);
+  }
+  ~NoSignals() { pthread_sigmask(SIG_SETMASK, &saved_, nullptr); }
+  NoSignals(const NoSignals&) = delete;
+  NoSignals& operator=(const NoSignals&) = delete;
+
+ private:
+  sigset_t saved_{};
+};
+
+}  // namespace
+
+WriterThread::~WriterThread() { cancel(); }
+
+void WriterThread::start() {
+  const NoSignals no_signals;
+  thread_ = std::jthread{[this](const std::stop_token& ended) { run(ended); }};
+}
+
+void WriterThread::post(Job job) {
+  const std::lock_guard lock{mutex_};
+  if (!status_) return;
+  try {
+    if (!thread_.joinable()) start();
+    jobs_.push_back(std::move(job));
+    idle_ = false;
+    work_.notify_one();
+  } catch (const std::exception& error) {
+    status_ = {Code::io_error, fmt::format("can't start a thread that writes: {}", error.what())};
+  }
+}
+
+void WriterThread::cancel() {
+  const std::lock_guard lock{mutex_};
+  jobs_.clear();
+  cancelled_.request_stop();
+  cancelled_ = std::stop_source{};
+}
+
+void WriterThread::wait(std::chrono::microseconds longest) {
+  std::unique_lock lock{mutex_};
+  idled_.wait_for(lock, longest, [this] { return idle_.load(); });
+}
+
+Status WriterThread::take_status() {
+  const std::lock_guard lock{mutex_};
+  return std::exchange(status_, Status{});
+}
+
+double WriterThread::busy_seconds() const {
+  const std::lock_guard lock{mutex_};
+  return std::chrono::duration<double>(busy_).count();
+}
+
+void WriterThread::run(const std::stop_token& ended) {
+  std::unique_lock lock{mutex_};
+  while (true) {
+    if (jobs_.empty()) {
+      idle_.store(true, std::memory_order_release);
+      idled_.notify_all();
+    }
+    if (!work_.wait(lock, ended, [this] { return !jobs_.empty(); })) return;
+    const Job job = std::move(jobs_.front());
+    jobs_.pop_front();
+    const std::stop_token cancelled = cancelled_.get_token();
+    lock.unlock();
+    const auto begin = std::chrono::steady_clock::now();
+    Status status = run_job(job, cancelled);
+    lock.lock();
+    busy_ += std::chrono::steady_clock::now() - begin;
+    if (!status) {
+      jobs_.clear();
+      if (status_) status_ = std::move(status);
+    }
+  }
+}
+
+Status WriterThread::run_job(const Job& job, const std::stop_token& cancelled) {
+  try {
+    return job(cancelled);
+  } catch (const std::exception& error) {  // no memory
+    return {Code::io_error, fmt::format("can't write a checkpoint: {}", error.what())};
+  }
+}
+
+}  // namespace cairn::io
