@@ -153,10 +153,6 @@ Result<EpochInfo> Store::read_commit(std::uint64_t epoch) const {
   return record->info;
 }
 
-fs::path Store::temporary_path(std::uint64_t epoch) const {
-  return directory_ / (std::string{temporary_prefix} + epoch_directory_name(epoch));
-}
-
 Result<fs::path> Store::begin(std::uint64_t epoch) const {
   std::error_code error;
   if (fs::exists(fs::symlink_status(epoch_path(epoch), error))) {

@@ -39,9 +39,6 @@ class Store {
   /// flipped, or its files have other sizes. unsupported: written by a newer format version.
   Result<EpochInfo> read_commit(std::uint64_t epoch) const;
 
-  /// What begin() makes.
-  std::filesystem::path temporary_path(std::uint64_t epoch) const;
-
   /// Makes the temporary directory for a new epoch, empty, and returns its path.
   /// invalid_argument: the epoch exists already.
   Result<std::filesystem::path> begin(std::uint64_t epoch) const;

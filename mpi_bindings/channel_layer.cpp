@@ -96,7 +96,10 @@ void ChannelLayer::set_stress() {
 
 void ChannelLayer::settle() {
   fast.colour = window_.colour();
-  fast.plain = !guarded_ && !window_.open() && window_.stored_messages() == 0 && zombies_.empty();
+  working_ = std::any_of(progress_.begin(), progress_.end(),
+                         [](const Progress* one) { return one->working(); });
+  fast.plain = !guarded_ && !working_ && !window_.open() && window_.stored_messages() == 0 &&
+               zombies_.empty();
   fast.quiet = fast.plain && std::all_of(progress_.begin(), progress_.end(),
                                          [](const Progress* one) { return one->idle(); });
   fast.update();

@@ -35,6 +35,9 @@ class Progress {
   /// Whether poll() would do nothing, however long it takes until the program's next call. What
   /// changes it calls ChannelLayer::settle().
   virtual bool idle() const { return false; }
+  /// Whether poll() has a piece of work before it that takes several calls: then it is called now
+  /// and then in every MPI call of the program's.
+  virtual bool working() const { return false; }
   /// Called at the start of MPI_Finalize, on every rank.
   virtual void finalize() = 0;
   /// The program has made an MPI call. Only with ChannelLayer::stress().
@@ -129,7 +132,7 @@ class ChannelLayer {
   }
 
   // ---- Threads and stress: what the wrappers ask at entry.
-  bool guarded() const { return guarded_; }
+  bool guarded() const { return guarded_ || working_; }
   bool threaded() const { return threaded_; }
   /// A thread enters a wrapper, and leaves it. enter() is false in a wrapper that a wrapper of this
   /// thread has called: then nothing is to be done, and not leave() to be called.
@@ -266,6 +269,7 @@ class ChannelLayer {
   std::vector<Progress*> progress_;
   bool polling_ = false;
   bool guarded_ = false;  ///< threaded_ or stress_
+  bool working_ = false;  ///< some Progress is
   bool threaded_ = false;
   bool stress_ = false;
   bool polled_collectives_ = false;

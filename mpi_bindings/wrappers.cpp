@@ -7,7 +7,11 @@ namespace cairn::mpi {
 void Entry::enter() {
   if (!layer->enter()) return;
   entered_ = layer;
-  if (entered_->stress()) entered_->called();
+  if (entered_->stress()) {
+    entered_->called();
+  } else {
+    entered_->poll_sometimes();
+  }
 }
 
 void Entry::leave() { entered_->leave(); }

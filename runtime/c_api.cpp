@@ -85,6 +85,10 @@ CAIRN_EXPORT int cairn_safe_point(cairn_session* session) {
   return session->session.safe_point() ? 1 : 0;
 }
 
+CAIRN_EXPORT void cairn_safe_begin(cairn_session* session) { session->session.begin_safe_region(); }
+
+CAIRN_EXPORT void cairn_safe_end(cairn_session* session) { session->session.end_safe_region(); }
+
 CAIRN_EXPORT int cairn_checkpoint(cairn_session* session) {
   return result(session->session.checkpoint());
 }

@@ -72,7 +72,12 @@ bool parse_log(std::string_view text, Options& options) {
 
 bool parse_protocol(std::string_view text, Options& options) {
   options.protocol = text;
-  return text == "coordinated";
+  return text == "chandy-lamport" || text == "coordinated";
+}
+
+bool parse_cut(std::string_view text, Options& options) {
+  options.cut = text;
+  return text == "aligned" || text == "marker";
 }
 
 bool parse_driver(std::string_view text, Options& options) {
@@ -101,7 +106,8 @@ constexpr std::array variables = {
     Variable{"CAIRN_RESTART", parse_restart, "auto, never or the number of an epoch"},
     Variable{"CAIRN_KEEP", parse_keep, "a number of checkpoints, at least 1"},
     Variable{"CAIRN_LOG", parse_log, "off, error, warning, info or debug"},
-    Variable{"CAIRN_PROTOCOL", parse_protocol, "coordinated"},
+    Variable{"CAIRN_PROTOCOL", parse_protocol, "chandy-lamport or coordinated"},
+    Variable{"CAIRN_CUT", parse_cut, "aligned or marker"},
     Variable{"CAIRN_DRIVER", parse_driver, "direct or mpiio"},
     Variable{"CAIRN_PATIENCE", parse_patience, "a number of seconds above 0"},
     Variable{"CAIRN_STORE_LIMIT", parse_store_limit, "a number of MiB above 0"},
@@ -118,8 +124,9 @@ Status check_code_options(const Options& options) {
     return bad("log_level", options.log_level, "off, error, warning, info or debug");
   }
   if (!parse_protocol(options.protocol, scratch)) {
-    return bad("protocol", options.protocol, "coordinated");
+    return bad("protocol", options.protocol, "chandy-lamport or coordinated");
   }
+  if (!parse_cut(options.cut, scratch)) return bad("cut", options.cut, "aligned or marker");
   if (!parse_driver(options.driver, scratch)) {
     return bad("driver", options.driver, "direct or mpiio");
   }

@@ -134,6 +134,14 @@ Status Session::checkpoint() {
   return impl_->pass_safe_point(true, committed);
 }
 
+void Session::begin_safe_region() {
+  if (impl_->snapshot) impl_->snapshot->begin_region();
+}
+
+void Session::end_safe_region() {
+  if (impl_->snapshot) impl_->snapshot->end_region();
+}
+
 std::uint64_t Session::epoch() const { return impl_->epoch; }
 std::uint64_t Session::safe_points() const { return impl_->safe_point_index; }
 

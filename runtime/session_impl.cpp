@@ -94,9 +94,13 @@ SessionImpl::SessionImpl(mpi::ChannelLayer& channel_layer, Options session_optio
   name_job();
   transport = std::make_unique<protocol::MpiTransport>(control);
   protocol::AgreementSettings settings;
-  settings.wish_period_seconds = wish_period(options.interval);
+  const double period = wish_period(options.interval);
+  const bool overlapped = options.protocol == "chandy-lamport" && !chaos_is_on();
+  settings.wish_period_seconds = overlapped ? 0 : period;
   settings.patience_seconds = options.patience_seconds;
   agreement = std::make_unique<protocol::Agreement>(*transport, *this, settings);
+  if (overlapped)
+    snapshot = std::make_unique<Snapshot>(*layer, *this, period, options.cut == "marker");
   if (options.interval.kind != Interval::Kind::off) prepare_store();
   schedule_next(options.interval.seconds);
   layer->add_progress(this);
@@ -215,6 +219,25 @@ Status SessionImpl::pass_safe_point(bool pinned, bool& committed) {
   if (chaos_is_on()) {
     return pinned ? Status{Code::busy, "no checkpoint is taken with CAIRN_CHAOS"} : Status{};
   }
+  if (snapshot == nullptr) return pass_coordinated(pinned, committed);
+  if (!pinned) {
+    if (options.interval.kind == Interval::Kind::off && snapshot->idle()) return {};
+    absence_reported_ = false;
+    const bool begins = options.cut != "marker" || rank == 0;
+    snapshot->pass_safe_point(safe_point_index, begins && due_here());
+    layer->settle();
+    committed = std::exchange(committed_since_, false);
+    return {};
+  }
+  // The program waits for this checkpoint anyway: nothing is won by going on.
+  snapshot->hold();
+  const Status status = pass_coordinated(true, committed);
+  snapshot->release();
+  layer->settle();
+  return status;
+}
+
+Status SessionImpl::pass_coordinated(bool pinned, bool& committed) {
   const bool pin = pinned || due_here();
   if (!pin && options.interval.kind != Interval::Kind::seconds && agreement->idle()) return {};
 
@@ -265,29 +288,52 @@ Status SessionImpl::take(double waited_seconds, bool& committed) {
   own_reason_.clear();
   auto taken = take_epoch(context(), number, safe_point_index, waited_seconds);
   if (!taken) {
-    back_off();
-    record("abort", number, {{"why", taken.status().message()}});
-    if (rank == 0) {
-      log::warning("epoch {} was aborted, the program goes on: {}", number,
-                   taken.status().message());
-    }
+    note_abort(number, taken.status());
     return taken.status();
   }
   committed = true;
+  note_commit(*taken);
+  return {};
+}
+
+void SessionImpl::note_commit(const io::EpochInfo& info) {
   failures_ = 0;
-  epoch = number;
-  next_epoch = number + 1;
+  epoch = info.epoch;
+  next_epoch = info.epoch + 1;
   schedule_next(options.interval.seconds);
-  record("commit", number,
-         {{"messages_in_flight", taken->messages_in_flight},
-          {"bytes", taken->bytes},
-          {"blocked_seconds", taken->blocked_seconds}});
+  record("commit", info.epoch,
+         {{"messages_in_flight", info.messages_in_flight},
+          {"bytes", info.bytes},
+          {"blocked_seconds", info.blocked_seconds}});
   if (rank == 0) {
     log::info("epoch {} committed at safe point {}: {} bytes, {} messages in flight, {:.3f} s",
-              number, safe_point_index, taken->bytes, taken->messages_in_flight,
-              taken->blocked_seconds);
+              info.epoch, info.safe_point, info.bytes, info.messages_in_flight,
+              info.blocked_seconds);
   }
-  return {};
+}
+
+void SessionImpl::note_abort(std::uint64_t number, const Status& why) {
+  back_off();
+  record("abort", number, {{"why", why.message()}});
+  if (rank == 0) {
+    log::warning("epoch {} was aborted, the program goes on: {}", number, why.message());
+  }
+}
+
+/// The same decisions on every rank.
+bool SessionImpl::over(const EpochOutcome& outcome) {
+  own_reason_.clear();
+  if (outcome.status) {
+    put_offs_ = 0;
+    committed_since_ = true;
+    note_commit(outcome.info);
+    return false;
+  }
+  if (outcome.missed) return true;
+  if (outcome.passing && ++put_offs_ < max_retries) return true;
+  put_offs_ = 0;
+  note_abort(outcome.epoch, outcome.status);
+  return false;
 }
 
 /// All ranks have agreed on not cutting. Decides alike on every rank when to try again; each
@@ -314,7 +360,21 @@ void SessionImpl::note_refusal(bool pinned) {
   own_reason_.clear();
 }
 
+bool SessionImpl::idle() const {
+  if (!agreement->idle()) return false;
+  if (snapshot == nullptr) return true;
+  // A rank that cuts at a fixed safe point asks nobody: the others must be able to hear of it.
+  const bool unannounced =
+      options.interval.kind == Interval::Kind::every || options.cut == "marker";
+  return snapshot->idle() && !unannounced;
+}
+
 void SessionImpl::poll() {
+  if (snapshot != nullptr) {
+    snapshot->poll();
+    layer->settle();
+    if (snapshot->awaited() && !absence_reported_) report_absence();
+  }
   if (agreement->idle()) return;
   // Away from a safe point there is no cut, but the others may have given an attempt up.
   if (agreement->poll() == protocol::Agreement::Verdict::refused) note_refusal(false);
@@ -342,6 +402,7 @@ bool SessionImpl::ready() {
 
 /// Only this rank knows what keeps it from the cut where others may be waiting for it (I9).
 void SessionImpl::report_absence() {
+  if (layer->current_call().name == nullptr) return;
   const double now = transport->now();
   if (std::exchange(blocked_call_, layer->blocked_calls()) != layer->blocked_calls()) {
     blocked_since_ = now;
@@ -351,16 +412,22 @@ void SessionImpl::report_absence() {
   log::warning(
       "a checkpoint is due at safe point {}, but this rank has been in {} for {:.0f} s; the others "
       "give it up and go on (CAIRN_PATIENCE)",
-      *agreement->awaited(), describe(layer->current_call()), now - blocked_since_);
+      agreement->awaited() ? *agreement->awaited() : snapshot->awaited().value_or(0),
+      describe(layer->current_call()), now - blocked_since_);
 }
 
 void SessionImpl::close() {
   closed = true;
+  if (snapshot != nullptr) snapshot->close();
   registry = {};
 }
 
 void SessionImpl::finalize() {
   // The others may still be at work, and their rounds need this rank.
+  if (snapshot != nullptr) {
+    snapshot->finalize();
+    snapshot.reset();
+  }
   agreement->depart();
   agreement->leave();
   layer->settle();

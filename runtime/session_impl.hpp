@@ -15,6 +15,7 @@
 #include "runtime/epoch_writer.hpp"
 #include "runtime/protocol/agreement.hpp"
 #include "runtime/protocol/mpi_transport.hpp"
+#include "runtime/snapshot.hpp"
 
 namespace cairn {
 
@@ -26,7 +27,7 @@ namespace cairn {
 /// Collective; the caller frees it.
 MPI_Comm private_world();
 
-class SessionImpl : public mpi::Progress, public protocol::Participant {
+class SessionImpl : public mpi::Progress, public SnapshotHost {
  public:
   SessionImpl(mpi::ChannelLayer& channel_layer, Options session_options);
   ~SessionImpl() override;
@@ -38,10 +39,18 @@ class SessionImpl : public mpi::Progress, public protocol::Participant {
 
   // ---- mpi::Progress
   void poll() override;
-  bool idle() const override { return agreement->idle(); }
+  bool idle() const override;
+  bool working() const override { return snapshot != nullptr && snapshot->working(); }
   void finalize() override;
+  void first_send(int world_rank) override {
+    if (snapshot) snapshot->announce_to(world_rank);
+  }
 
-  // ---- protocol::Participant
+  // ---- SnapshotHost
+  EpochContext context() override;
+  std::uint64_t number() const override { return next_epoch; }
+  const std::string& reason() const override { return own_reason_; }
+  bool over(const EpochOutcome& outcome) override;
   bool wishes() override;
   bool ready() override;
   std::uint64_t collective_fingerprint() override { return layer->collective_fingerprint(); }
@@ -60,7 +69,8 @@ class SessionImpl : public mpi::Progress, public protocol::Participant {
   io::Job job;
   capture::Registry registry;
   std::unique_ptr<protocol::MpiTransport> transport;
-  std::unique_ptr<protocol::Agreement> agreement;
+  std::unique_ptr<protocol::Agreement> agreement;  ///< for checkpoints at which all ranks wait
+  std::unique_ptr<Snapshot> snapshot;              ///< for those at which none does, if any
 
   std::uint64_t safe_point_index = 0;
   std::uint64_t epoch = 0;  ///< committed or restarted from last
@@ -73,13 +83,15 @@ class SessionImpl : public mpi::Progress, public protocol::Participant {
   void prepare_store();
   void warn_of_other_arguments() const;
   bool due_here() const;
+  Status pass_coordinated(bool pinned, bool& committed);
   Status take(double waited_seconds, bool& committed);
+  void note_commit(const io::EpochInfo& info);
+  void note_abort(std::uint64_t number, const Status& why);
   protocol::Agreement::Verdict poll_here(bool pinned);
   void note_refusal(bool pinned);
   void report_absence();
   void back_off();
   void schedule_next(double seconds);
-  EpochContext context();
   /// One line of history.jsonl.
   void record(const char* event, std::uint64_t epoch_number,
               const nlohmann::ordered_json& details = nlohmann::ordered_json::object());
@@ -92,7 +104,8 @@ class SessionImpl : public mpi::Progress, public protocol::Participant {
   std::uint64_t blocked_call_ = 0;  ///< number of the call that the program is blocked in
   double blocked_since_ = 0;
   bool absence_reported_ = false;
-  std::string own_reason_;  ///< why this rank could not be captured last time
+  bool committed_since_ = false;  ///< by the snapshot, since the last safe point
+  std::string own_reason_;        ///< why this rank could not be captured last time
 };
 
 }  // namespace cairn

@@ -53,8 +53,8 @@ class Outcome:
 
     @property
     def continued(self):
-        """(step, epoch) of `continues at step N (epoch M)`, None after a fresh start."""
-        found = re.search(r"continues at step (\d+) \(epoch (\d+)\)", self.out)
+        """(step, epoch) of `continues at step N (epoch M)` (or task), None after a fresh start."""
+        found = re.search(r"continues at (?:step|task) (\d+) \(epoch (\d+)\)", self.out)
         return (int(found[1]), int(found[2])) if found else None
 
     def cairn_lines(self):

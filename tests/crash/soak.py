@@ -18,9 +18,12 @@ PROGRAMS = {
     "ring": ["ring", "--tokens", "6", "--hops", "500", "--pace-us", "300"],
     "particles": ["particles", "--particles", "800", "--steps", "1500", "--pace-us", "700"],
     "cg": ["cg", "--nx", "32", "--ny", "30", "--nz", "28", "--solves", "12", "--pace-us", "700"],
+    "taskfarm": ["taskfarm", "--tasks", "4000", "--pace-us", "500"],
 }
 BETWEEN_EXCHANGES = {"heat2d", "cg"}  # their messages are all received at a safe point
+MARKER_CUT = {"taskfarm"}  # has no safe point that is the same on all ranks
 INTERVALS = ["0.05", "0.3", "every:40", "every:333"]
+PROTOCOLS = ["chandy-lamport", "chandy-lamport", "coordinated"]  # a job may change it at a restart
 
 
 @dataclasses.dataclass
@@ -52,7 +55,9 @@ def one_run(workspace, directory, tally, options, dice, longest):
     delay = dice.uniform(0.05, 0.8) * longest
     victim = dice.choice([*range(options.ranks), None])
     interval = dice.choice(INTERVALS)
-    job = workspace.start(options.ranks, PROGRAMS[tally.program], DIR=directory, INTERVAL=interval)
+    job = workspace.start(options.ranks, PROGRAMS[tally.program], DIR=directory, INTERVAL=interval,
+                          PROTOCOL="chandy-lamport" if tally.program in MARKER_CUT else
+                          dice.choice(PROTOCOLS))
     tally.runs += 1
     killed = False
     if tally.kills < options.kills and not job.wait(delay):

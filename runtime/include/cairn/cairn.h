@@ -71,9 +71,15 @@ int cairn_protect_array(cairn_session* session, const char* name, void* data, ca
  * for a fresh start. */
 uint64_t cairn_restart(cairn_session* session);
 
-/* A safe point: a checkpoint is taken here when one is due. Returns 1 when one was committed here
- * and 0 otherwise, on every rank alike. */
+/* A safe point: a checkpoint is taken here when one is due. Returns 1 when one has been committed
+ * since the last safe point and 0 otherwise (see cairn::Session::safe_point). */
 int cairn_safe_point(cairn_session* session);
+
+/* Between the two, a blocking MPI_Recv, MPI_Probe or MPI_Mprobe counts as a safe point of the
+ * marker cut (CAIRN_CUT=marker): the protected state is complete, the call's buffer is not part of
+ * it, and after a restart the program makes the call again. Local; they nest. */
+void cairn_safe_begin(cairn_session* session);
+void cairn_safe_end(cairn_session* session);
 
 /* A checkpoint now. Collective. */
 int cairn_checkpoint(cairn_session* session);

@@ -27,12 +27,18 @@ struct RestartFrom {
 };
 
 struct Options {
-  std::string directory = "cairn";       ///< CAIRN_DIR: the checkpoint directory
-  Interval interval;                     ///< CAIRN_INTERVAL=<seconds>|every:<N>|off
-  RestartFrom restart;                   ///< CAIRN_RESTART=auto|never|<epoch>
-  int keep = 3;                          ///< CAIRN_KEEP: newest checkpoints that are kept, ≥ 1
-  std::string log_level = "warning";     ///< CAIRN_LOG=off|error|warning|info|debug
-  std::string protocol = "coordinated";  ///< CAIRN_PROTOCOL
+  std::string directory = "cairn";    ///< CAIRN_DIR: the checkpoint directory
+  Interval interval;                  ///< CAIRN_INTERVAL=<seconds>|every:<N>|off
+  RestartFrom restart;                ///< CAIRN_RESTART=auto|never|<epoch>
+  int keep = 3;                       ///< CAIRN_KEEP: newest checkpoints that are kept, ≥ 1
+  std::string log_level = "warning";  ///< CAIRN_LOG=off|error|warning|info|debug
+  /// CAIRN_PROTOCOL=chandy-lamport|coordinated. chandy-lamport: the program goes on while its
+  /// checkpoint is taken and written; coordinated: all ranks stop for it.
+  std::string protocol = "chandy-lamport";
+  /// CAIRN_CUT=aligned|marker, for chandy-lamport. aligned: all ranks cut at the same safe point.
+  /// marker: rank 0 cuts at its next safe point, the others at theirs, or in a SafeRegion, when
+  /// they hear of it; for programs whose ranks pass different numbers of safe points.
+  std::string cut = "aligned";
   /// CAIRN_DRIVER=direct|mpiio: how ranks write; the file is the same. direct: each rank by itself
   /// at its place in the file. mpiio: through MPI-IO, collectively where a rank's part is scattered
   /// in the file, for file systems that want few large requests; Open MPI's may hang when opening

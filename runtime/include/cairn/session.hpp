@@ -113,12 +113,17 @@ class __attribute__((visibility("default"))) Session {
   /// Says that the protected state is complete and the program could be started again from here:
   /// no MPI request pending. Aligned: every rank must pass the same number of safe points, at the
   /// same places relative to its collective calls. Cheap when no checkpoint is due. Returns true
-  /// when a checkpoint was committed here, on every rank alike.
+  /// when a checkpoint has been committed since the last safe point: on every rank alike with the
+  /// protocol coordinated; else the ranks learn of it at different safe points.
   bool safe_point();
 
   /// A safe point at which a checkpoint is taken now. Collective. Blocks until it is committed.
   /// The same code on every rank; on failure the program can simply go on.
   Status checkpoint();
+
+  /// See SafeRegion. Local; they nest.
+  void begin_safe_region();
+  void end_safe_region();
 
   /// Epoch that was committed or restarted from last; 0 for none. Local.
   std::uint64_t epoch() const;
@@ -139,6 +144,20 @@ class __attribute__((visibility("default"))) Session {
   void add_item(capture::Item item);
 
   std::unique_ptr<SessionImpl> impl_;
+};
+
+/// While it lives, a blocking MPI_Recv, MPI_Probe or MPI_Mprobe of this rank counts as a safe point
+/// of the marker cut (Options::cut): the protected state is complete, the call's buffer is not part
+/// of it, and after a restart the program makes the call again.
+class SafeRegion {
+ public:
+  explicit SafeRegion(Session& session) : session_(session) { session_.begin_safe_region(); }
+  ~SafeRegion() { session_.end_safe_region(); }
+  SafeRegion(const SafeRegion&) = delete;
+  SafeRegion& operator=(const SafeRegion&) = delete;
+
+ private:
+  Session& session_;
 };
 
 }  // namespace cairn
