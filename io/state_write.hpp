@@ -15,6 +15,7 @@
 
 #include <cairn/status.hpp>
 
+#include "base/background_thread.hpp"
 #include "io/bulk_writer.hpp"
 #include "io/layout.hpp"
 #include "io/mpiio_writer.hpp"
@@ -23,7 +24,6 @@
 #include "io/rank_rows.hpp"
 #include "io/records.hpp"
 #include "io/state_writer.hpp"
-#include "io/writer_thread.hpp"
 
 namespace cairn::io {
 
@@ -175,7 +175,7 @@ class StateWrite {
 
   std::optional<MpiioWriter> mpiio_;
   std::optional<BulkWriter> writer_;  // the thread's, while that is not idle
-  WriterThread thread_;               // last: joined before the rest goes
+  BackgroundThread thread_;           // last: joined before the rest goes
 };
 
 }  // namespace cairn::io

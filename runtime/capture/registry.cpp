@@ -87,6 +87,14 @@ std::uint64_t Registry::fingerprint() const {
   return hash;
 }
 
+std::uint64_t Registry::staged_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const auto& item : items_) {
+    if (item.view) bytes += staged_size(item.view().size());
+  }
+  return bytes;
+}
+
 Result<Capture> Registry::capture() const {
   Capture capture;
   capture.objects.reserve(items_.size());

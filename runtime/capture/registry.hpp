@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <span>
 #include <string>
@@ -32,6 +33,9 @@ struct Capture {
   std::vector<std::vector<std::byte>> objects;  ///< owns the bytes of serialized slabs
 };
 
+/// Copies of regions begin at cache lines.
+constexpr std::uint64_t staged_size(std::uint64_t bytes) { return (bytes + 63) / 64 * 64; }
+
 class Registry {
  public:
   /// Adds an item, or replaces the one of the same name. invalid_argument: empty or too long name,
@@ -41,6 +45,9 @@ class Registry {
 
   /// The same on every rank when all protect the same names, types and shapes in the same order.
   std::uint64_t fingerprint() const;
+
+  /// Memory that a copy of all regions takes now (see Staging). Local.
+  std::uint64_t staged_bytes() const;
 
   /// Captures everything. Local. invalid_argument: a vector no longer fits its shape, or an object
   /// could not be serialized; names it.

@@ -1,4 +1,4 @@
-#include "io/writer_thread.hpp"
+#include "base/background_thread.hpp"
 
 #include <fmt/format.h>
 #include <pthread.h>
@@ -7,7 +7,7 @@
 #include <exception>
 #include <utility>
 
-namespace cairn::io {
+namespace cairn {
 namespace {
 
 /// A thread inherits its creator's signal mask. Faults stay as they are: they belong to the thread
@@ -30,14 +30,14 @@ class NoSignals {
 
 }  // namespace
 
-WriterThread::~WriterThread() { cancel(); }
+BackgroundThread::~BackgroundThread() { cancel(); }
 
-void WriterThread::start() {
+void BackgroundThread::start() {
   const NoSignals no_signals;
   thread_ = std::jthread{[this](const std::stop_token& ended) { run(ended); }};
 }
 
-void WriterThread::post(Job job) {
+void BackgroundThread::post(Job job) {
   const std::lock_guard lock{mutex_};
   if (!status_) return;
   try {
@@ -46,33 +46,33 @@ void WriterThread::post(Job job) {
     idle_ = false;
     work_.notify_one();
   } catch (const std::exception& error) {
-    status_ = {Code::io_error, fmt::format("can't start a thread that writes: {}", error.what())};
+    status_ = {Code::io_error, fmt::format("can't start a thread: {}", error.what())};
   }
 }
 
-void WriterThread::cancel() {
+void BackgroundThread::cancel() {
   const std::lock_guard lock{mutex_};
   jobs_.clear();
   cancelled_.request_stop();
   cancelled_ = std::stop_source{};
 }
 
-void WriterThread::wait(std::chrono::microseconds longest) {
+void BackgroundThread::wait(std::chrono::microseconds longest) {
   std::unique_lock lock{mutex_};
   idled_.wait_for(lock, longest, [this] { return idle_.load(); });
 }
 
-Status WriterThread::take_status() {
+Status BackgroundThread::take_status() {
   const std::lock_guard lock{mutex_};
   return std::exchange(status_, Status{});
 }
 
-double WriterThread::busy_seconds() const {
+double BackgroundThread::busy_seconds() const {
   const std::lock_guard lock{mutex_};
   return std::chrono::duration<double>(busy_).count();
 }
 
-void WriterThread::run(const std::stop_token& ended) {
+void BackgroundThread::run(const std::stop_token& ended) {
   std::unique_lock lock{mutex_};
   while (true) {
     if (jobs_.empty()) {
@@ -95,12 +95,12 @@ void WriterThread::run(const std::stop_token& ended) {
   }
 }
 
-Status WriterThread::run_job(const Job& job, const std::stop_token& cancelled) {
+Status BackgroundThread::run_job(const Job& job, const std::stop_token& cancelled) {
   try {
     return job(cancelled);
   } catch (const std::exception& error) {  // no memory
-    return {Code::io_error, fmt::format("can't write a checkpoint: {}", error.what())};
+    return {Code::io_error, fmt::format("work in the background failed: {}", error.what())};
   }
 }
 
-}  // namespace cairn::io
+}  // namespace cairn

@@ -1,4 +1,4 @@
-#include "io/writer_thread.hpp"
+#include "base/background_thread.hpp"
 
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -8,11 +8,11 @@
 #include <stdexcept>
 #include <string>
 
-namespace cairn::io {
+namespace cairn {
 namespace {
 
 /// Waits at most a minute.
-bool becomes_idle(WriterThread& thread) {
+bool becomes_idle(BackgroundThread& thread) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
   while (!thread.idle() && std::chrono::steady_clock::now() < deadline) {
     thread.wait(std::chrono::milliseconds(10));
@@ -26,8 +26,8 @@ Status until_cancelled(const std::stop_token& cancelled) {
   return {};
 }
 
-TEST(WriterThread, RunsJobsInOrderInOneOtherThread) {
-  WriterThread thread;
+TEST(BackgroundThread, RunsJobsInOrderInOneOtherThread) {
+  BackgroundThread thread;
   EXPECT_TRUE(thread.idle());
   std::string order;
   std::vector<std::thread::id> threads;
@@ -46,8 +46,8 @@ TEST(WriterThread, RunsJobsInOrderInOneOtherThread) {
   EXPECT_GT(thread.busy_seconds(), 0.0);
 }
 
-TEST(WriterThread, DropsTheRestAfterAFailure) {
-  WriterThread thread;
+TEST(BackgroundThread, DropsTheRestAfterAFailure) {
+  BackgroundThread thread;
   bool more = false;
   std::promise<void> posted;
   thread.post([&](const auto&) {
@@ -76,8 +76,8 @@ TEST(WriterThread, DropsTheRestAfterAFailure) {
   EXPECT_TRUE(more);
 }
 
-TEST(WriterThread, TurnsExceptionsIntoFailures) {
-  WriterThread thread;
+TEST(BackgroundThread, TurnsExceptionsIntoFailures) {
+  BackgroundThread thread;
   thread.post([](const auto&) -> Status { throw std::runtime_error{"oops"}; });
   ASSERT_TRUE(becomes_idle(thread));
   const Status status = thread.take_status();
@@ -85,8 +85,8 @@ TEST(WriterThread, TurnsExceptionsIntoFailures) {
   EXPECT_NE(status.message().find("oops"), std::string::npos);
 }
 
-TEST(WriterThread, CancelsWhatRunsAndWhatWaitsButNotWhatComesLater) {
-  WriterThread thread;
+TEST(BackgroundThread, CancelsWhatRunsAndWhatWaitsButNotWhatComesLater) {
+  BackgroundThread thread;
   bool waiting_ran = false;
   bool later_was_cancelled = true;
   thread.post(until_cancelled);
@@ -108,11 +108,11 @@ TEST(WriterThread, CancelsWhatRunsAndWhatWaitsButNotWhatComesLater) {
 volatile sig_atomic_t handled = 0;
 
 /// The program's handlers run in its own threads: a signal that these block stays pending.
-TEST(WriterThread, LeavesSignalsToTheProgram) {
+TEST(BackgroundThread, LeavesSignalsToTheProgram) {
   struct sigaction action {};
   action.sa_handler = [](int) { handled = 1; };
   sigaction(SIGUSR1, &action, nullptr);
-  WriterThread thread;
+  BackgroundThread thread;
   std::promise<void> checked;
   thread.post([&](const auto&) {
     checked.get_future().wait();
@@ -134,4 +134,4 @@ TEST(WriterThread, LeavesSignalsToTheProgram) {
 }
 
 }  // namespace
-}  // namespace cairn::io
+}  // namespace cairn

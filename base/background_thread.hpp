@@ -1,4 +1,4 @@
-// The thread that writes while the program computes. It never calls MPI, nor HDF5.
+// A thread for what Cairn does while the program computes. It never calls MPI, nor HDF5.
 #pragma once
 
 #include <atomic>
@@ -13,22 +13,22 @@
 
 #include <cairn/status.hpp>
 
-namespace cairn::io {
+namespace cairn {
 
 /// Runs jobs one after another in a thread of its own, which is started by the first one. All calls
 /// are made by one thread, the owner; none but wait() and the destructor blocks. A job that fails,
 /// or throws, drops those behind it. The program's asynchronous signals are never delivered to this
 /// thread.
-class WriterThread {
+class BackgroundThread {
  public:
   /// Long jobs look at the token now and then, and return early (ok) when they are to stop.
   using Job = std::function<Status(const std::stop_token& cancelled)>;
 
-  WriterThread() = default;
-  WriterThread(const WriterThread&) = delete;
-  WriterThread& operator=(const WriterThread&) = delete;
+  BackgroundThread() = default;
+  BackgroundThread(const BackgroundThread&) = delete;
+  BackgroundThread& operator=(const BackgroundThread&) = delete;
   /// Cancels, and waits for the job that is running.
-  ~WriterThread();
+  ~BackgroundThread();
 
   void post(Job job);
   /// Drops the jobs that have not begun, and asks the one that runs to stop.
@@ -58,4 +58,4 @@ class WriterThread {
   std::jthread thread_;  // last: it is joined before the rest goes
 };
 
-}  // namespace cairn::io
+}  // namespace cairn

@@ -1,0 +1,52 @@
+// Memory for a copy of what is captured, so that the program can go on while it is written.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include <cairn/status.hpp>
+
+#include "base/background_thread.hpp"
+#include "runtime/capture/registry.hpp"
+
+namespace cairn::capture {
+
+/// Kept from epoch to epoch, and faulted in beforehand by a thread of its own, so that a copy runs
+/// at the speed of memory (see stream_copy). All calls are local, quick but for the copying itself,
+/// and made by one thread.
+class Staging {
+ public:
+  /// At most `limit_bytes`. `sharers`: processes on this node that stage as well, this one
+  /// included; each takes no more than its share of the memory that is left.
+  Staging(std::uint64_t limit_bytes, int sharers) : limit_bytes_(limit_bytes), sharers_(sharers) {}
+  Staging(const Staging&) = delete;
+  Staging& operator=(const Staging&) = delete;
+  /// Waits for the thread.
+  ~Staging();
+
+  /// Makes room for Registry::staged_bytes(). Quick when there is enough already; else the memory
+  /// is faulted in in the background: as early as possible is best. The memory stays when a later
+  /// call asks for less. Not while the last copy is in use. busy: no memory, one line that says
+  /// why; what was there before stays.
+  Status reserve(std::uint64_t bytes);
+  std::uint64_t reserved_bytes() const { return mapped_bytes_; }
+  /// False while memory is being faulted in: a copy would be slower, no more.
+  bool ready();
+
+  /// Copies all regions and has the capture's slabs point to the copies. Objects, which have memory
+  /// of their own, stay where they are. The copies last until the next copy() or reserve().
+  /// busy: there is not enough room; the capture is as before.
+  Status copy(Capture& capture);
+
+ private:
+  Status grow(std::uint64_t bytes);
+
+  std::uint64_t limit_bytes_;
+  int sharers_;
+  std::byte* memory_ = nullptr;
+  std::uint64_t mapped_bytes_ = 0;
+  std::optional<BackgroundThread> thread_;  // while there is something to fault in
+};
+
+}  // namespace cairn::capture
