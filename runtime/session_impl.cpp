@@ -244,6 +244,7 @@ Status SessionImpl::pass_coordinated(bool pinned, bool& committed) {
   using Verdict = protocol::Agreement::Verdict;
   agreement->arrive(safe_point_index, pin);
   layer->settle();
+  absent_ = false;
   absence_reported_ = false;
   Verdict verdict = poll_here(pinned);
   Status status;
@@ -404,9 +405,9 @@ bool SessionImpl::ready() {
 void SessionImpl::report_absence() {
   if (layer->current_call().name == nullptr) return;
   const double now = transport->now();
-  if (std::exchange(blocked_call_, layer->blocked_calls()) != layer->blocked_calls()) {
-    blocked_since_ = now;
-  }
+  const bool in_another_call =
+      std::exchange(blocked_call_, layer->blocked_calls()) != layer->blocked_calls();
+  if (!std::exchange(absent_, true) || in_another_call) blocked_since_ = now;
   if (now - blocked_since_ < options.patience_seconds) return;
   absence_reported_ = true;
   log::warning(

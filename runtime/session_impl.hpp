@@ -103,6 +103,7 @@ class SessionImpl : public mpi::Progress, public SnapshotHost {
   std::uint64_t retry_at_ = 0;  ///< Interval::every: safe point of another try, or 0
   std::uint64_t blocked_call_ = 0;  ///< number of the call that the program is blocked in
   double blocked_since_ = 0;
+  bool absent_ = false;  ///< has been seen to be awaited since the last safe point
   bool absence_reported_ = false;
   bool committed_since_ = false;  ///< by the snapshot, since the last safe point
   std::string own_reason_;        ///< why this rank could not be captured last time

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Runs one conformance program under mpirun, with or without Cairn, and checks how it ends.
 
-usage: run.py PROGRAM RANKS plain|cairn|chaos LIBCAIRN [ARGUMENT …]
+usage: run.py PROGRAM RANKS plain|cairn|chaos|session LIBCAIRN LIBSESSION [ARGUMENT …]
 
 `cairn` preloads the library, `chaos` also makes it take an epoch at about every fifth MPI call.
-The program must not be able to tell: exit status 0 and its result line, in all three modes.
+`session` also preloads LIBSESSION (session.cpp), so that a checkpoint is under way from MPI_Init to
+MPI_Finalize: all that waits is polled, but there is nothing to do for a message. The program must
+not be able to tell: exit status 0 and its result line, in all modes.
 """
 
 import os
@@ -12,10 +14,14 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 
+MODES = ("plain", "cairn", "chaos", "session")
 TIMEOUT_SECONDS = 240
 CHAOS = "every:5"
 RESULT = re.compile(r"^result: \d+ cases passed$", re.MULTILINE)
+COMMITTED = re.compile(r"^cairn: epoch 1 committed at safe point \d+", re.MULTILINE)
+WARNING = re.compile(r"^cairn: .*(?:warning|error): .*", re.MULTILINE)
 EPOCHS = re.compile(
     r"^cairn: chaos: (\d+) epochs, (\d+) late messages buffered, (\d+) receives re-posted",
     re.MULTILINE,
@@ -28,12 +34,18 @@ def sanitizer_runtime(library):
     return re.findall(r"=> (\S*/lib[at]san\.so\S*)", needed)
 
 
-def command(program, ranks, mode, library, arguments):
-    preload = {"plain": [], "cairn": [], "chaos": ["-x", f"CAIRN_CHAOS={CHAOS}"]}[mode]
+def command(program, ranks, mode, libcairn, libsession, directory, arguments):
+    variables = {
+        "plain": [],
+        "cairn": [],
+        "chaos": [f"CAIRN_CHAOS={CHAOS}"],
+        "session": [f"CAIRN_DIR={directory}", "CAIRN_LOG=info"],
+    }[mode]
+    libraries = [libsession, libcairn] if mode == "session" else [libcairn]
     if mode != "plain":
-        libraries = [*sanitizer_runtime(library), library]
-        preload += ["-x", "LD_PRELOAD=" + ":".join(libraries)]
-    return ["mpirun", "--oversubscribe", "-n", ranks, *preload, program, *arguments]
+        variables += ["LD_PRELOAD=" + ":".join(sanitizer_runtime(libcairn) + libraries)]
+    forwarded = [word for variable in variables for word in ("-x", variable)]
+    return ["mpirun", "--oversubscribe", "-n", ranks, *forwarded, program, *arguments]
 
 
 def run(arguments):
@@ -77,13 +89,20 @@ def complaints(mode, status, out, err):
             yield "no line about chaos and its epochs"
         elif int(found[1]) < 1:
             yield "no epoch was taken"
+    if mode == "session":
+        if COMMITTED.search(err) is None:
+            yield "the session's checkpoint was not taken"
+        for warning in WARNING.findall(err):
+            yield f"Cairn has something to say: {warning}"
 
 
 def main():
-    if len(sys.argv) < 5 or sys.argv[3] not in ("plain", "cairn", "chaos"):
+    if len(sys.argv) < 6 or sys.argv[3] not in MODES:
         sys.exit(__doc__)
-    program, ranks, mode, library = sys.argv[1:5]
-    status, out, err = run(command(program, ranks, mode, library, sys.argv[5:]))
+    program, ranks, mode, libcairn, libsession, *arguments = sys.argv[1:]
+    with tempfile.TemporaryDirectory(prefix="cairn-session-") as directory:
+        status, out, err = run(
+            command(program, ranks, mode, libcairn, libsession, directory, arguments))
     sys.stdout.write(out)
     sys.stderr.write(err)
     found = list(complaints(mode, status, out, err))
