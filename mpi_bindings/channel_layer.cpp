@@ -13,6 +13,7 @@
 namespace cairn::mpi {
 
 ChannelLayer* layer = nullptr;
+thread_local constinit Call ChannelLayer::current_call_;
 constinit FastPath fast;
 void (*layer_started)(ChannelLayer&) = nullptr;
 
@@ -91,15 +92,17 @@ void ChannelLayer::set_stress() {
   stress_ = true;
   polled_collectives_ = true;
   guarded_ = true;
-  settle();
+  fast.plain = fast.quiet = false;
+  fast.update();
 }
 
 void ChannelLayer::settle() {
+  if (guarded_) return;  // nothing is ever plain, and other threads read that without a lock
   fast.colour = window_.colour();
   working_ = std::any_of(progress_.begin(), progress_.end(),
                          [](const Progress* one) { return one->working(); });
-  fast.plain = !guarded_ && !working_ && !window_.open() && window_.stored_messages() == 0 &&
-               zombies_.empty();
+  fast.plain =
+      !working_ && !window_.open() && window_.stored_messages() == 0 && zombies_.empty();
   fast.quiet = fast.plain && std::all_of(progress_.begin(), progress_.end(),
                                          [](const Progress* one) { return one->idle(); });
   fast.update();

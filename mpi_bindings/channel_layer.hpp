@@ -215,8 +215,8 @@ class ChannelLayer {
   bool has_progress() const { return !progress_.empty(); }
   /// The program is in MPI_Finalize. Collective.
   void finalize();
-  /// The call that the program is blocked in.
-  Call& current_call() { return current_call_; }
+  /// The call that this thread of the program is blocked in.
+  static Call& current_call() { return current_call_; }
   /// Counts the calls in which the program has had to wait, to tell one from the next.
   std::uint64_t& blocked_calls() { return blocked_calls_; }
   /// Ends the colour interval: from here on the program talks in the other colour. Returns, per
@@ -278,7 +278,7 @@ class ChannelLayer {
   std::mutex mutex_;
   std::atomic<std::thread::id> owner_;
   MPI_Comm bridge_ = MPI_COMM_NULL;
-  Call current_call_;
+  [[gnu::tls_model("initial-exec")]] static constinit thread_local Call current_call_;
   std::uint64_t blocked_calls_ = 0;
   const char* uncovered_call_ = nullptr;
   struct Open {
@@ -316,6 +316,33 @@ class Alone {
  private:
   bool entered_;
 };
+
+/// While it lives, other threads' wrappers may run: around what blocks inside MPI.
+class Released {
+ public:
+  Released() {
+    if (layer != nullptr && layer->threaded()) [[unlikely]] {
+      released_ = layer;
+      released_->unlock();
+    }
+  }
+  ~Released() {
+    if (released_ != nullptr) [[unlikely]]
+      released_->lock();
+  }
+  Released(const Released&) = delete;
+  Released& operator=(const Released&) = delete;
+
+ private:
+  ChannelLayer* released_ = nullptr;
+};
+
+/// Calls MPI, and lets other threads' wrappers run meanwhile.
+template <class Function, class... Arguments>
+auto released(Function function, Arguments... arguments) {
+  const Released others_run;
+  return function(arguments...);
+}
 
 /// While it lives, MPI calls of this thread don't let the runtime work: it is at work itself.
 class WithoutPolling {

@@ -38,7 +38,9 @@ struct FastPath {
   }
   /// After `plain` or `colour` has changed.
   void update() {
-    plain_comm = plain ? comm : no_comm();
+    // Threads read it without a lock: then it is never plain, and this does not change.
+    MPI_Comm now = plain ? comm : no_comm();
+    if (plain_comm != now) plain_comm = now;
     coloured = communicator == nullptr ? no_comm() : communicator->colours[colour];
   }
 

@@ -46,13 +46,6 @@ Communicator* opened_on(Handle handle) {
   return layer == nullptr ? nullptr : layer->opened_on(handle_key(handle));
 }
 
-/// Calls MPI, and lets other threads' wrappers run meanwhile.
-template <class Function, class... Arguments>
-int released(Function function, Arguments... arguments) {
-  const Released others_run;
-  return function(arguments...);
-}
-
 }  // namespace
 }  // namespace cairn::mpi
 

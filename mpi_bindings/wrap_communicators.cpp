@@ -37,7 +37,8 @@ CAIRN_WRAPPER(int, Comm_free)(MPI_Comm* comm) {
 CAIRN_WRAPPER(int, Comm_disconnect)(MPI_Comm* comm) {
   const Entry entry;
   Communicator* communicator = comm == nullptr ? nullptr : managed(*comm);
-  if (communicator == nullptr || is_predefined(*comm)) return native.Comm_disconnect(comm);
+  if (communicator == nullptr || is_predefined(*comm))
+    return released(native.Comm_disconnect, comm);
   layer->meet(*communicator, "MPI_Comm_disconnect");
   return layer->release(*communicator, comm, native.Comm_disconnect);
 }
@@ -46,7 +47,7 @@ CAIRN_WRAPPER(int, Comm_create_group)(MPI_Comm comm, MPI_Group group, int tag, M
   const Entry entry;
   Communicator* parent = managed(comm);
   if (parent == nullptr || group == MPI_GROUP_NULL || tag < 0) {
-    return native.Comm_create_group(comm, group, tag, newcomm);
+    return released(native.Comm_create_group, comm, group, tag, newcomm);
   }
   // Open MPI lets communicators be made in a fixed order only, and hangs when a program's Comm_idup
   // on `comm` and a group made from the bridge are under way in another. Without protocols there is
@@ -99,7 +100,8 @@ CAIRN_WRAPPER(int, Intercomm_create)
   const Entry entry;
   Communicator* own = managed(local);
   if (own == nullptr) {
-    return native.Intercomm_create(local, local_leader, peer, remote_leader, tag, newcomm);
+    return released(native.Intercomm_create, local, local_leader, peer, remote_leader, tag,
+                    newcomm);
   }
   layer->meet(*own, "MPI_Intercomm_create");
   await_duplications(own);

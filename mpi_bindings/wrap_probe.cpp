@@ -93,7 +93,7 @@ CAIRN_WRAPPER(int, Iprobe)(int source, int tag, MPI_Comm comm, int* flag, MPI_St
 CAIRN_WRAPPER(int, Probe)(int source, int tag, MPI_Comm comm, MPI_Status* status) {
   const Entry entry;
   Communicator* communicator = managed(comm, source);
-  if (communicator == nullptr) return native.Probe(source, tag, comm, status);
+  if (communicator == nullptr) return released(native.Probe, source, tag, comm, status);
   return poll_until(
       [&] {
         return Call{"MPI_Probe", communicator, source, tag};
@@ -114,7 +114,7 @@ CAIRN_WRAPPER(int, Mprobe)
 (int source, int tag, MPI_Comm comm, MPI_Message* message, MPI_Status* status) {
   const Entry entry;
   Communicator* communicator = managed(comm, source);
-  if (communicator == nullptr) return native.Mprobe(source, tag, comm, message, status);
+  if (communicator == nullptr) return released(native.Mprobe, source, tag, comm, message, status);
   return poll_until(
       [&] {
         return Call{"MPI_Mprobe", communicator, source, tag};
@@ -126,7 +126,7 @@ CAIRN_WRAPPER(int, Mrecv)
 (void* buffer, int count, MPI_Datatype type, MPI_Message* message, MPI_Status* status) {
   const Entry entry;
   MatchedMessage* matched = Messages::find(*message);
-  if (matched == nullptr) return native.Mrecv(buffer, count, type, message, status);
+  if (matched == nullptr) return released(native.Mrecv, buffer, count, type, message, status);
   const Envelope envelope = matched->envelope;
   BlockingReceive receive{"MPI_Mrecv",          buffer, count, type, envelope.source, envelope.tag,
                           matched->communicator};

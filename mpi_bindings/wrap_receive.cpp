@@ -34,7 +34,8 @@ namespace {
                               MPI_Comm comm, MPI_Status* status) {
   const Entry entry;
   Communicator* communicator = managed(comm, source);
-  if (communicator == nullptr) return native.Recv(buffer, count, type, source, tag, comm, status);
+  if (communicator == nullptr)
+    return released(native.Recv, buffer, count, type, source, tag, comm, status);
   BlockingReceive receive{"MPI_Recv", buffer, count, type, source, tag, communicator};
   const int error = layer->post(receive.request());
   return error == MPI_SUCCESS ? receive.wait(status) : error;
@@ -137,9 +138,8 @@ CAIRN_WRAPPER(int, Sendrecv)
   const Entry entry;
   Communicator* communicator = managed(comm);
   if (communicator == nullptr) {
-    return native.Sendrecv(send_buffer, send_count, send_type, destination, send_tag,
-                           receive_buffer, receive_count, receive_type, source, receive_tag, comm,
-                           status);
+    return released(native.Sendrecv, send_buffer, send_count, send_type, destination, send_tag,
+                    receive_buffer, receive_count, receive_type, source, receive_tag, comm, status);
   }
   if (source == MPI_PROC_NULL) {
     const int error = PMPI_Send(send_buffer, send_count, send_type, destination, send_tag, comm);
@@ -187,9 +187,10 @@ CAIRN_WRAPPER(int, Sendrecv)
 CAIRN_WRAPPER(int, Sendrecv_replace)
 (void* buffer, int count, MPI_Datatype type, int destination, int send_tag, int source,
  int receive_tag, MPI_Comm comm, MPI_Status* status) {
+  const Entry entry;
   if (managed(comm) == nullptr) {
-    return native.Sendrecv_replace(buffer, count, type, destination, send_tag, source, receive_tag,
-                                   comm, status);
+    return released(native.Sendrecv_replace, buffer, count, type, destination, send_tag, source,
+                    receive_tag, comm, status);
   }
   int bytes = 0;
   int error = PMPI_Pack_size(count, type, comm, &bytes);

@@ -51,7 +51,8 @@ int send_buffered(Send send, const void* buffer, int count, MPI_Datatype type, i
                            int tag, MPI_Comm comm) {
   const Entry entry;
   Communicator* communicator = managed(comm, destination);
-  if (communicator == nullptr) return native.Send(buffer, count, type, destination, tag, comm);
+  if (communicator == nullptr)
+    return released(native.Send, buffer, count, type, destination, tag, comm);
   if (is_small(count, type) || fast.quiet) {
     return send_buffered(native.Send, buffer, count, type, destination, tag, *communicator);
   }
@@ -122,7 +123,8 @@ CAIRN_WRAPPER(int, Rsend)(CAIRN_SEND_PARAMETERS) {
 CAIRN_WRAPPER(int, Ssend)(CAIRN_SEND_PARAMETERS) {
   const Entry entry;
   Communicator* communicator = managed(comm, destination);
-  if (communicator == nullptr) return native.Ssend(buffer, count, type, destination, tag, comm);
+  if (communicator == nullptr)
+    return released(native.Ssend, buffer, count, type, destination, tag, comm);
   return send_polled(native.Issend, "MPI_Ssend", buffer, count, type, destination, tag,
                      *communicator);
 }

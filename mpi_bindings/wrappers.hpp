@@ -34,26 +34,6 @@ class Entry {
   ChannelLayer* entered_ = nullptr;
 };
 
-/// While it lives, other threads' wrappers may run: around what blocks inside MPI.
-class Released {
- public:
-  Released() {
-    if (layer != nullptr && layer->threaded()) [[unlikely]] {
-      released_ = layer;
-      released_->unlock();
-    }
-  }
-  ~Released() {
-    if (released_ != nullptr) [[unlikely]]
-      released_->lock();
-  }
-  Released(const Released&) = delete;
-  Released& operator=(const Released&) = delete;
-
- private:
-  ChannelLayer* released_ = nullptr;
-};
-
 /// The record of `comm`; nullptr when the call is none of Cairn's business.
 inline Communicator* managed(MPI_Comm comm) {
   return layer == nullptr ? nullptr : layer->find(comm);

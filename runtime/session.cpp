@@ -56,12 +56,16 @@ void warn_of_unknown_variables() {
 
 Session::Session(MPI_Comm comm, Options options) {
   if (const Status status = check_environment(comm); !status) stop_program(status, 2);
-  mpi::layer->meet(*mpi::layer->find(MPI_COMM_WORLD), "cairn::Session");
+  {
+    const mpi::Alone alone;
+    mpi::layer->meet(*mpi::layer->find(MPI_COMM_WORLD), "cairn::Session");
+  }
   const std::string settings = settings_of_rank_0();
   if (const Status status = apply_settings(settings, options); !status) stop_program(status, 2);
   log::Level level{};
   if (log::parse_level(options.log_level, level)) log::set_level(level);
   if (retired != nullptr) {
+    const mpi::Alone alone;
     if (retired->layer != nullptr) retired->finalize();
     delete retired;
     retired = nullptr;

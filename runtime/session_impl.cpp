@@ -103,6 +103,7 @@ SessionImpl::SessionImpl(mpi::ChannelLayer& channel_layer, Options session_optio
     snapshot = std::make_unique<Snapshot>(*layer, *this, period, options.cut == "marker");
   if (options.interval.kind != Interval::Kind::off) prepare_store();
   schedule_next(options.interval.seconds);
+  const mpi::Alone alone;
   layer->add_progress(this);
 }
 
