@@ -101,8 +101,7 @@ void ChannelLayer::settle() {
   fast.colour = window_.colour();
   working_ = std::any_of(progress_.begin(), progress_.end(),
                          [](const Progress* one) { return one->working(); });
-  fast.plain =
-      !working_ && !window_.open() && window_.stored_messages() == 0 && zombies_.empty();
+  fast.plain = !working_ && !window_.open() && window_.stored_messages() == 0 && zombies_.empty();
   fast.quiet = fast.plain && std::all_of(progress_.begin(), progress_.end(),
                                          [](const Progress* one) { return one->idle(); });
   fast.update();

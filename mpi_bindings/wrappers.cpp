@@ -59,7 +59,7 @@ void await_duplications(const Communicator* communicator) {
 }
 
 void await_duplications_in_stress(const Communicator* communicator) {
-  if (layer != nullptr && layer->stress()) await_duplications(communicator);
+  if (layer != nullptr && layer->polls_collectives()) await_duplications(communicator);
 }
 
 void describe_stored(const StoredMessage& message, MPI_Status* status) {

@@ -94,6 +94,11 @@ bool parse_store_limit(std::string_view text, Options& options) {
          options.store_limit_mib < (1ULL << 40);
 }
 
+bool parse_staging_limit(std::string_view text, Options& options) {
+  return parse_number(text, options.staging_limit_mib) && options.staging_limit_mib > 0 &&
+         options.staging_limit_mib < (1ULL << 40);
+}
+
 struct Variable {
   const char* name;
   bool (*parse)(std::string_view text, Options& options);
@@ -110,6 +115,7 @@ constexpr std::array variables = {
     Variable{"CAIRN_CUT", parse_cut, "aligned or marker"},
     Variable{"CAIRN_DRIVER", parse_driver, "direct or mpiio"},
     Variable{"CAIRN_PATIENCE", parse_patience, "a number of seconds above 0"},
+    Variable{"CAIRN_STAGING_LIMIT", parse_staging_limit, "a number of MiB above 0"},
     Variable{"CAIRN_STORE_LIMIT", parse_store_limit, "a number of MiB above 0"},
 };
 

@@ -100,7 +100,8 @@ SessionImpl::SessionImpl(mpi::ChannelLayer& channel_layer, Options session_optio
   settings.patience_seconds = options.patience_seconds;
   agreement = std::make_unique<protocol::Agreement>(*transport, *this, settings);
   if (overlapped)
-    snapshot = std::make_unique<Snapshot>(*layer, *this, period, options.cut == "marker");
+    snapshot = std::make_unique<Snapshot>(*layer, *this, period, options.cut == "marker",
+                                          options.staging_limit_mib << 20);
   if (options.interval.kind != Interval::Kind::off) prepare_store();
   schedule_next(options.interval.seconds);
   const mpi::Alone alone;
@@ -173,6 +174,7 @@ std::uint64_t SessionImpl::restart() {
         2);
   }
   restart_called = true;
+  if (snapshot != nullptr) snapshot->reserve();
   if (!restored->uuid.empty()) job.uuid = restored->uuid;
   next_epoch = restored->newest + 1;
   epoch = restored->epoch;
@@ -220,7 +222,8 @@ Status SessionImpl::pass_safe_point(bool pinned, bool& committed) {
   if (chaos_is_on()) {
     return pinned ? Status{Code::busy, "no checkpoint is taken with CAIRN_CHAOS"} : Status{};
   }
-  if (snapshot == nullptr) return pass_coordinated(pinned, committed);
+  if (snapshot != nullptr && overlapped_ && !pinned && due_here()) snapshot->wait_until_over();
+  if (snapshot == nullptr || (!overlapped_ && !pinned)) return pass_coordinated(pinned, committed);
   if (!pinned) {
     if (options.interval.kind == Interval::Kind::off && snapshot->idle()) return {};
     absence_reported_ = false;
@@ -332,6 +335,16 @@ bool SessionImpl::over(const EpochOutcome& outcome) {
     return false;
   }
   if (outcome.missed) return true;
+  if (outcome.memory) {
+    // From now on the ranks wait while their memory itself is written.
+    overlapped_ = false;
+    agreement->ask_every(wish_period(options.interval));
+    if (rank == 0) {
+      log::warning("{}; from now on the program waits while a checkpoint is written",
+                   outcome.status.message());
+    }
+    return false;
+  }
   if (outcome.passing && ++put_offs_ < max_retries) return true;
   put_offs_ = 0;
   note_abort(outcome.epoch, outcome.status);

@@ -105,6 +105,7 @@ class SessionImpl : public mpi::Progress, public SnapshotHost {
   double blocked_since_ = 0;
   bool absent_ = false;  ///< has been seen to be awaited since the last safe point
   bool absence_reported_ = false;
+  bool overlapped_ = true;        ///< there is memory for that; the same on all ranks
   bool committed_since_ = false;  ///< by the snapshot, since the last safe point
   std::string own_reason_;        ///< why this rank could not be captured last time
 };

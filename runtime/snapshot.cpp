@@ -16,8 +16,21 @@ namespace cairn {
 
 using Action = protocol::AlignedCut::Action;
 
+namespace {
+
+int ranks_on_node() {
+  MPI_Comm node = MPI_COMM_NULL;
+  mpi::native.Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+  int ranks = 1;
+  PMPI_Comm_size(node, &ranks);
+  mpi::native.Comm_free(&node);
+  return ranks;
+}
+
+}  // namespace
+
 Snapshot::Snapshot(mpi::ChannelLayer& layer, SnapshotHost& host, double wish_period_seconds,
-                   bool marker_cut)
+                   bool marker_cut, std::uint64_t staging_limit_bytes)
     : layer_(layer),
       host_(host),
       comms_{private_world(), private_world(), private_world(), private_world()},
@@ -27,6 +40,7 @@ Snapshot::Snapshot(mpi::ChannelLayer& layer, SnapshotHost& host, double wish_per
       channels_(layer),
       aligned_(wishes_, {marker_cut ? 0 : wish_period_seconds, 1}),
       epochs_(transport_, leaving_, channels_, *this),
+      staging_(staging_limit_bytes, ranks_on_node()),
       marker_cut_(marker_cut) {
   layer_.poll_collectives(marker_cut || layer_.stress());
 }
@@ -56,6 +70,12 @@ void Snapshot::pass_safe_point(std::uint64_t index, bool cut_here) {
   }
   aligned_.depart();
   at_safe_point_ = false;
+}
+
+/// When it fails, the first cut will say so.
+void Snapshot::reserve() {
+  if (busy()) return;
+  [[maybe_unused]] const Status early = staging_.reserve(host_.context().registry.staged_bytes());
 }
 
 void Snapshot::poll() {
@@ -97,6 +117,7 @@ void Snapshot::act(Action action) {
 
 /// Whoever waits also drains, so that a peer in a rendezvous send can come here (I5).
 void Snapshot::wait_until_over() {
+  const mpi::WithoutPolling without_polling;
   while (busy()) {
     layer_.pull_current(host_.context().options.store_limit_mib << 20);
     poll();
@@ -159,7 +180,11 @@ void Snapshot::cut(Status why_not) {
     why_not = captured ? Status{} : captured.status();
     if (captured) state = std::move(*captured);
   }
-  if (why_not) why_not = staging_.copy(state);
+  if (why_not) {
+    why_not = staging_.reserve(context.registry.staged_bytes());
+    if (why_not) why_not = staging_.copy(state);
+    no_memory_ = !why_not;
+  }
   const bool captured = why_not.ok();
   collectives_ = host_.collective_fingerprint();
   program_ = mix(host_.program_fingerprint(), marker_cut_ ? 0 : index_);
@@ -215,6 +240,8 @@ protocol::Round Snapshot::vote() {
   protocol::Round vote;
   if (why_not_ && !aborted_ && !epochs_.aborting()) {
     vote.ready = 1;
+  } else if (no_memory_) {
+    vote.memory = 1;
   } else if (missed_) {
     vote.missed = 1;
   } else if (!why_not_ && why_not_.code() == Code::busy && !leaving_now_ && !hopeless_ &&
@@ -282,12 +309,13 @@ void Snapshot::conclude(Status status) {
   const EpochContext context = host_.context();
   if (transport_.rank() == 0 && !status) context.store.discard(info_.epoch);
   write_.reset();
-  written_ = missed_ = hopeless_ = false;
+  written_ = missed_ = hopeless_ = no_memory_ = false;
   objects_.clear();
-  staging_.release();
   EpochOutcome outcome;
   outcome.epoch = info_.epoch;
-  outcome.passing = !status && votes_.gone == 0 && votes_.put_off + votes_.missed > 0;
+  outcome.memory = !status && votes_.memory > 0;
+  outcome.passing =
+      !status && !outcome.memory && votes_.gone == 0 && votes_.put_off + votes_.missed > 0;
   outcome.missed = outcome.passing && votes_.put_off == 0;
   outcome.status = std::move(status);
   outcome.info = info_;

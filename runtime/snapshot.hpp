@@ -28,6 +28,7 @@ struct EpochOutcome {
   std::uint64_t epoch = 0;
   Status status;         ///< ok: it is committed
   bool passing = false;  ///< not ok, for a reason that may pass soon
+  bool memory = false;   ///< not ok: some rank has no memory for a copy of its state
   bool missed = false;   ///< … that a rank was past the cut already: nothing to report
   io::EpochInfo info;    ///< rank 0, when it is committed
 };
@@ -55,14 +56,18 @@ class Snapshot : private protocol::EpochOwner {
   /// Collective over MPI_COMM_WORLD. `wish_period_seconds`: see AlignedCutSettings; not used with
   /// the marker cut.
   Snapshot(mpi::ChannelLayer& layer, SnapshotHost& host, double wish_period_seconds,
-           bool marker_cut);
+           bool marker_cut, std::uint64_t staging_limit_bytes);
   ~Snapshot() override;
 
   /// The program is at safe point `index`. `cut_here`: all ranks cut here, and know it; with the
   /// marker cut, this rank begins. That waits until the epoch before is over.
   void pass_safe_point(std::uint64_t index, bool cut_here);
+  /// Memory for a copy of what is protected now, as early as possible. Local.
+  void reserve();
   /// Makes what progress is possible.
   void poll();
+  /// Until no epoch is under way here.
+  void wait_until_over();
   /// Whether poll() has nothing to do, and no other rank can be waiting for this one.
   bool idle() const;
   /// The program has closed its session: this rank is never captured again.
@@ -92,7 +97,6 @@ class Snapshot : private protocol::EpochOwner {
   bool may_cut_in_region() const;
   bool hopeless();
   bool busy() const { return epochs_.open() || write_ != nullptr; }
-  void wait_until_over();
   void lose_patience();
   /// This rank's cut; with the state of this safe point, unless `why_not` says why that can't be.
   void cut(Status why_not);
@@ -119,8 +123,9 @@ class Snapshot : private protocol::EpochOwner {
   // The epoch under way:
   std::unique_ptr<io::StateWrite> write_;
   io::EpochInfo info_;
-  Status why_not_;                               ///< why this rank was not captured
-  bool missed_ = false;                          ///< … since it had passed the cut
+  Status why_not_;       ///< why this rank was not captured
+  bool missed_ = false;  ///< … since it had passed the cut
+  bool no_memory_ = false;
   bool hopeless_ = false;                        ///< … since it could never come to it
   std::vector<std::vector<std::byte>> objects_;  ///< what write_ still reads
   std::vector<io::ChannelCounter> counters_;

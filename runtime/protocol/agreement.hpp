@@ -84,6 +84,12 @@ class Agreement {
   /// The program has left the safe point.
   void depart();
 
+  /// Another wish_period_seconds from now on. On all ranks alike.
+  void ask_every(double seconds) {
+    settings_.wish_period_seconds = seconds;
+    next_wish_ = transport_.now() + seconds;
+  }
+
   /// The rank is in MPI_Finalize: it joins whatever others start, and asks all to stop. Poll until
   /// stopped(), which is true when all ranks are leaving.
   void leave() { leaving_ = true; }

@@ -21,13 +21,14 @@ struct Round {
   std::uint64_t collectives = 0;  ///< 0 when collective counts agree (I8, E4)
   std::uint64_t program = 0;      ///< 0 when safe-point index and protected names agree
   std::uint64_t messages = 0;     ///< in flight at the cut
+  std::uint64_t memory = 0;       ///< ranks without the memory for a copy of their state
   // Maxima.
   std::uint64_t bound = 0;       ///< safe-point index before which the rank will not cut
   std::uint64_t blocked_ns = 0;  ///< how long the cut has kept the program
   std::uint64_t pinned = 0;      ///< 1 + the index at which the rank insists on the cut, or 0
 
-  static constexpr int sums = 11;
-  static constexpr int lanes = 14;
+  static constexpr int sums = 12;
+  static constexpr int lanes = 15;
 
   void combine(const Round& other) {
     wishes += other.wishes;
@@ -39,6 +40,7 @@ struct Round {
     superseded += other.superseded;
     held += other.held;
     messages += other.messages;
+    memory += other.memory;
     collectives += other.collectives;
     program += other.program;
     bound = std::max(bound, other.bound);

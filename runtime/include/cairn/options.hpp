@@ -50,6 +50,10 @@ struct Options {
   /// CAIRN_STORE_LIMIT=<MiB>: most memory for messages drained while waiting; past it the epoch is
   /// given up.
   std::uint64_t store_limit_mib = 1024;
+  /// CAIRN_STAGING_LIMIT=<MiB>: most memory of a rank for a copy of its state, which is written
+  /// while the program goes on. When that does not do, or the node has less, the program waits
+  /// instead.
+  std::uint64_t staging_limit_mib = std::uint64_t{1} << 30U;
   /// Name compared at a restart, so that one program never continues from another's checkpoint.
   /// Empty: the name of the executable.
   std::string application;

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include <cairn/cairn.hpp>
 
@@ -131,6 +132,23 @@ TEST(Snapshot, ARankThatCanNeverCutAbortsTheEpochAtOnce) {
   const double begin = MPI_Wtime();
   run_ring(session, [&] { return session.epoch() >= 1; });
   EXPECT_LT(MPI_Wtime() - begin, longest);
+}
+
+TEST(Snapshot, WithoutMemoryForACopyTheProgramWaits) {
+  const test::Directory directory;
+  Options options = options_in(directory);
+  options.staging_limit_mib = 1;
+  Session session{MPI_COMM_WORLD, options};
+  std::vector<double> state(world_rank() == 0 ? 1U << 18U : 1U, 1.5);
+  session.protect("state", state);
+  session.restart();
+  run_ring(session, [&] { return session.epoch() >= 2; });
+  EXPECT_GE(session.epoch(), 2u);
+  if (world_rank() == 0) {
+    const auto info = io::Store{directory.path()}.read_commit(2);
+    ASSERT_TRUE(info.ok());
+    EXPECT_EQ(info->protocol, "coordinated");
+  }
 }
 
 TEST(Snapshot, MarkerCutInASafeRegion) {
