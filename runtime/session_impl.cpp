@@ -95,7 +95,8 @@ SessionImpl::SessionImpl(mpi::ChannelLayer& channel_layer, Options session_optio
   transport = std::make_unique<protocol::MpiTransport>(control);
   protocol::AgreementSettings settings;
   const double period = wish_period(options.interval);
-  const bool overlapped = options.protocol == "chandy-lamport" && !chaos_is_on();
+  const bool overlapped =
+      options.protocol == "chandy-lamport" && options.driver == "direct" && !chaos_is_on();
   settings.wish_period_seconds = overlapped ? 0 : period;
   settings.patience_seconds = options.patience_seconds;
   agreement = std::make_unique<protocol::Agreement>(*transport, *this, settings);

@@ -221,7 +221,6 @@ io::StateWrite::Options Snapshot::publishing(const EpochContext& context) {
     auto committed = store.commit(info_, datasets);
     if (!committed) return committed.status();
     info_ = std::move(*committed);
-    crash_point("committed");
     const Status retained = store.retain(keep);
     if (!retained) log::warning("old checkpoints are still there: {}", retained.message());
     return Status{};
@@ -292,10 +291,12 @@ void Snapshot::closed(const protocol::Round& votes) {
     return;
   }
   std::vector<io::Message> messages;
+  messages.reserve(recorded.size());
   for (auto& message : recorded) {
     messages.push_back({message->communicator, message->source, transport_.rank(), message->tag,
                         message->payload->bytes});
   }
+  crash_point("prepared");
   write_->finish(std::move(counters_), std::move(messages), std::move(communicators_));
 }
 
@@ -308,6 +309,7 @@ void Snapshot::poll_write() {
 void Snapshot::conclude(Status status) {
   const EpochContext context = host_.context();
   if (transport_.rank() == 0 && !status) context.store.discard(info_.epoch);
+  if (status) crash_point("committed");
   write_.reset();
   written_ = missed_ = hopeless_ = no_memory_ = false;
   objects_.clear();

@@ -50,6 +50,12 @@ void send(const Message& message, int to, int tag) {
   MPI_Send(&message, 2, MPI_UINT64_T, to, tag, MPI_COMM_WORLD);
 }
 
+cairn::Options marker_cut() {
+  cairn::Options options;
+  options.cut = "marker";
+  return options;
+}
+
 /// Waits for a message. Whoever waits here can be checkpointed.
 Message receive(cairn::Session& session, int from, MPI_Status& status) {
   Message message;
@@ -67,7 +73,7 @@ int run_master(const Arguments& arguments, int workers) {
   std::uint64_t totals = 0;   // of the workers' own sums
   std::uint64_t stopped = 0;  // workers
 
-  cairn::Session session{MPI_COMM_WORLD, {.cut = "marker"}};
+  cairn::Session session{MPI_COMM_WORLD, marker_cut()};
   session.protect("next", next);
   session.protect("done", done);
   session.protect("sum", sum);
@@ -118,7 +124,7 @@ int run_worker(const Arguments& arguments) {
   std::uint64_t asked = 0;  // for its first task
   std::uint64_t total = 0;  // of all results of this rank
 
-  cairn::Session session{MPI_COMM_WORLD, {.cut = "marker"}};
+  cairn::Session session{MPI_COMM_WORLD, marker_cut()};
   session.protect("next", asked);  // every rank protects the same names
   session.protect("done", total);
   std::uint64_t unused = 0;

@@ -40,9 +40,9 @@ struct Options {
   /// they hear of it; for programs whose ranks pass different numbers of safe points.
   std::string cut = "aligned";
   /// CAIRN_DRIVER=direct|mpiio: how ranks write; the file is the same. direct: each rank by itself
-  /// at its place in the file. mpiio: through MPI-IO, collectively where a rank's part is scattered
-  /// in the file, for file systems that want few large requests; Open MPI's may hang when opening
-  /// the file fails on some ranks only.
+  /// at its place in the file. mpiio, always with the protocol coordinated: through MPI-IO,
+  /// collectively where a rank's part is scattered in the file, for file systems that want few
+  /// large requests; Open MPI's may hang when opening the file fails on some ranks only.
   std::string driver = "direct";
   /// CAIRN_PATIENCE=<seconds>: longest time that a rank waits at a cut for the others before the
   /// epoch is given up and the program goes on.

@@ -312,7 +312,9 @@ TEST(Session, MessagesSentPastCairnAbortTheEpoch) {
   Session session{MPI_COMM_WORLD, options};
   int value = 7;
   // A communicator of Cairn's own is the other colour's. There, nobody counts.
-  if (mpi::layer->colour() == 0) EXPECT_TRUE(session.checkpoint().ok());
+  if (mpi::layer->colour() == 0) {
+    EXPECT_TRUE(session.checkpoint().ok());
+  }
   const std::uint64_t before = session.epoch();
   const MPI_Comm comm = mpi::layer->coloured(*mpi::layer->find(MPI_COMM_WORLD));
   PMPI_Send(&value, 1, MPI_INT, world_rank(), 3, comm);
