@@ -148,7 +148,6 @@ class ChannelLayer {
   bool stress() const { return stress_; }
   /// Blocking collectives wait in meet() until all members have come (B1). On all ranks alike.
   void poll_collectives(bool polled) { polled_collectives_ = polled; }
-  bool polls_collectives() const { return polled_collectives_; }
   void called() {
     if (polling_) return;
     for (Progress* progress : progress_) progress->called();

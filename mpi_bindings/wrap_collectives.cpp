@@ -66,7 +66,7 @@ using namespace cairn::mpi;
   CAIRN_WRAPPER(int, name) params {                                       \
     const Entry entry;                                                    \
     Communicator* communicator = managed(comm);                           \
-    await_duplications_in_stress(communicator);                           \
+    await_duplications_if_polled(communicator);                           \
     const int error = released(native.name, CAIRN_UNPACK args);           \
     if (error == MPI_SUCCESS) track("MPI_" #name, communicator, request); \
     return error;                                                         \

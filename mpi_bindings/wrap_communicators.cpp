@@ -79,7 +79,7 @@ CAIRN_WRAPPER(int, Comm_idup)(MPI_Comm comm, MPI_Comm* newcomm, MPI_Request* req
   const Entry entry;
   Communicator* parent = managed(comm);
   if (parent == nullptr) return native.Comm_idup(comm, newcomm, request);
-  await_duplications_in_stress(parent);
+  await_duplications_if_polled(parent);
   Request& made = layer->new_request(Request::Kind::duplication, "MPI_Comm_idup", *parent,
                                      MPI_PROC_NULL, MPI_ANY_TAG);
   const int error = native.Comm_idup(comm, newcomm, &made.real);

@@ -58,8 +58,8 @@ void await_duplications(const Communicator* communicator) {
   }
 }
 
-void await_duplications_in_stress(const Communicator* communicator) {
-  if (layer != nullptr && layer->polls_collectives()) await_duplications(communicator);
+void await_duplications_if_polled(const Communicator* communicator) {
+  if (layer != nullptr && layer->has_progress()) await_duplications(communicator);
 }
 
 void describe_stored(const StoredMessage& message, MPI_Status* status) {

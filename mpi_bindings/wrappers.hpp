@@ -140,8 +140,9 @@ int finish(MPI_Request* handle, Request& request, MPI_Request real, MPI_Status& 
 /// apart by their order alone. Polling moves the one against the other, and then they match wrongly
 /// on different ranks: wrong results, or a hang. Nothing when `communicator` is nullptr.
 void await_duplications(const Communicator* communicator);
-/// Likewise, when the call must not wait for other ranks: in stress mode only, where it has to.
-void await_duplications_in_stress(const Communicator* communicator);
+/// Likewise, when the call must not wait for other ranks: only where the runtime polls at all (a
+/// session, the stress mode), and it has to.
+void await_duplications_if_polled(const Communicator* communicator);
 
 /// Whether MPI has a request to be asked for it (else Cairn still has to match it); makes what
 /// progress is possible.
