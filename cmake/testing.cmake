@@ -33,7 +33,7 @@ function(cairn_mpi_test name)
 endfunction()
 
 # cairn_python_test(NAME script.py ARGS … [LABELS …] [TIMEOUT s] [PROCESSORS n])
-# A script that drives real programs; it gets the build's bin directory in CAIRN_BIN.
+# A script that drives real programs; it gets the build's bin directory in BUILD_BIN.
 function(cairn_python_test name script)
   cmake_parse_arguments(arg "" "TIMEOUT;PROCESSORS" "ARGS;LABELS" ${ARGN})
   if(NOT arg_TIMEOUT)
@@ -45,7 +45,7 @@ function(cairn_python_test name script)
   add_test(NAME ${name} COMMAND /usr/bin/python3 ${CMAKE_CURRENT_SOURCE_DIR}/${script} ${arg_ARGS})
   set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} PROCESSORS ${arg_PROCESSORS}
                        LABELS "system;${arg_LABELS}"
-                       ENVIRONMENT "CAIRN_BIN=${CMAKE_BINARY_DIR}/bin;${CAIRN_MPI_TEST_ENVIRONMENT}")
+                       ENVIRONMENT "BUILD_BIN=${CMAKE_BINARY_DIR}/bin;${CAIRN_MPI_TEST_ENVIRONMENT}")
 endfunction()
 
 set(CAIRN_MPI_TEST_ENVIRONMENT

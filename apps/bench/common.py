@@ -6,7 +6,7 @@ import statistics
 import subprocess
 import sys
 
-BIN = pathlib.Path(os.environ.get("CAIRN_BIN", "build/release/bin")).resolve()
+BIN = pathlib.Path(os.environ.get("BUILD_BIN", "build/release/bin")).resolve()
 LIBCAIRN = BIN.parent / "lib" / "libcairn.so"
 
 

@@ -9,7 +9,7 @@ not exactly value / baseline, and `quartiles` are theirs. The baseline runs in e
 what it is compared with. Fields that make no sense in a row are not there.
 
 usage: run.py [overhead|checkpoint|disk|units …] [--json FILE] [--rounds N]
-Binaries come from $CAIRN_BIN."""
+Binaries come from $BUILD_BIN."""
 
 import argparse
 import json

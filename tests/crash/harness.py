@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-BIN = Path(os.environ.get("CAIRN_BIN", ROOT / "build" / "release" / "bin"))
+BIN = Path(os.environ.get("BUILD_BIN", ROOT / "build" / "release" / "bin"))
 MARK = "HARNESS_MARK"
 RUN_TIMEOUT_SECONDS = 120
 EXIT_KILLED = 128 + signal.SIGKILL  # what mpirun returns for a rank that got SIGKILL

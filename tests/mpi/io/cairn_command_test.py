@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 
-BIN = os.environ["CAIRN_BIN"]
+BIN = os.environ["BUILD_BIN"]
 MPIRUN = ["mpirun", "--oversubscribe", "-n", "2"]
 
 
