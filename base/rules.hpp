@@ -17,6 +17,11 @@ enum class Rule {
   m7_self,          ///< the channel to oneself is completed without a marker
   m8_stop,          ///< the old colour is left alone once it is drained
   c1_once,          ///< what Cairn has taken off MPI is not counted again when it is received
+  c2_matched,       ///< an epoch records what receives had got that the program had not seen
+  c2_again,         ///< … and what an earlier one has recorded and is still here
+  e4_collectives,   ///< an epoch with a collective across its cut is not committed
+  e5_all,           ///< … nor one that some rank was not captured in
+  e5_vote,          ///< an abort is a vote: who hears of one later goes by the votes
   e1_closed,        ///< the next cut waits until all windows are known to be closed
   e2_flood,         ///< an epoch is announced to everybody
 };

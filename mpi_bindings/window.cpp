@@ -21,7 +21,9 @@ std::map<int, std::vector<SentCount>> Window::cut(std::vector<Receive*> pending,
   recorded_.clear();
   for (auto& [id, communicator] : communicators_) {
     // What an earlier epoch has recorded and is still here is recorded again (C2).
-    for (const auto& message : communicator->store) note(*communicator, message);
+    for (const auto& message : communicator->store) {
+      if (!rule_removed(Rule::c2_again)) note(*communicator, message);
+    }
   }
   open_ = true;
   markers_over_ = false;
@@ -85,7 +87,7 @@ void Window::note(Communicator& communicator, const StoredMessage& message) {
 
 /// C2: matched, but not yet observed. The program's call will tell what it has got.
 void Window::note(Receive& receive) {
-  if (!recording_) return;
+  if (!recording_ || rule_removed(Rule::c2_matched)) return;
   auto recorded = std::make_shared<RecordedMessage>();
   recorded->communicator = receive.communicator->id;
   recorded->payload = std::make_shared<Payload>();

@@ -101,8 +101,10 @@ SessionImpl::SessionImpl(mpi::ChannelLayer& channel_layer, Options session_optio
   settings.patience_seconds = options.patience_seconds;
   agreement = std::make_unique<protocol::Agreement>(*transport, *this, settings);
   if (overlapped)
-    snapshot = std::make_unique<Snapshot>(*layer, *this, period, options.cut == "marker",
-                                          options.staging_limit_mib << 20);
+    snapshot = std::make_unique<Snapshot>(
+        *layer, *this,
+        protocol::SnapshotSettings{options.cut == "marker", period, options.patience_seconds},
+        options.staging_limit_mib << 20);
   if (options.interval.kind != Interval::Kind::off) prepare_store();
   schedule_next(options.interval.seconds);
   const mpi::Alone alone;
@@ -327,12 +329,12 @@ void SessionImpl::note_abort(std::uint64_t number, const Status& why) {
 }
 
 /// The same decisions on every rank.
-bool SessionImpl::over(const EpochOutcome& outcome) {
+bool SessionImpl::over(const protocol::EpochOutcome& outcome, const io::EpochInfo& info) {
   own_reason_.clear();
   if (outcome.status) {
     put_offs_ = 0;
     committed_since_ = true;
-    note_commit(outcome.info);
+    note_commit(info);
     return false;
   }
   if (outcome.missed) return true;
@@ -348,7 +350,7 @@ bool SessionImpl::over(const EpochOutcome& outcome) {
   }
   if (outcome.passing && ++put_offs_ < max_retries) return true;
   put_offs_ = 0;
-  note_abort(outcome.epoch, outcome.status);
+  note_abort(info.epoch, outcome.status);
   return false;
 }
 

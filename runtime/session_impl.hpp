@@ -50,7 +50,7 @@ class SessionImpl : public mpi::Progress, public SnapshotHost {
   EpochContext context() override;
   std::uint64_t number() const override { return next_epoch; }
   const std::string& reason() const override { return own_reason_; }
-  bool over(const EpochOutcome& outcome) override;
+  bool over(const protocol::EpochOutcome& outcome, const io::EpochInfo& info) override;
   bool wishes() override;
   bool ready() override;
   std::uint64_t collective_fingerprint() override { return layer->collective_fingerprint(); }
