@@ -19,12 +19,6 @@ bool overlaps(const Receive& a, const Receive& b) {
 std::map<int, std::vector<SentCount>> Window::cut(std::vector<Receive*> pending, bool record) {
   recording_ = record;
   recorded_.clear();
-  for (auto& [id, communicator] : communicators_) {
-    // What an earlier epoch has recorded and is still here is recorded again (C2).
-    for (const auto& message : communicator->store) {
-      if (!rule_removed(Rule::c2_again)) note(*communicator, message);
-    }
-  }
   open_ = true;
   markers_over_ = false;
   announced_ = {world_rank_};  // the channel to oneself needs no marker (M7)
@@ -55,6 +49,10 @@ std::map<int, std::vector<SentCount>> Window::cut(std::vector<Receive*> pending,
     return newest_first ? a->stamp > b->stamp : a->stamp < b->stamp;
   });
   for (Receive* receive : pending) {
+    if (receive->counted) {  // taken off MPI earlier, and still not seen by the program (C2)
+      note(*receive);
+      continue;
+    }
     int source = MPI_PROC_NULL;
     switch (wire_.cancel(*receive, source)) {
       case Wire::Outcome::cancelled:
@@ -72,8 +70,13 @@ std::map<int, std::vector<SentCount>> Window::cut(std::vector<Receive*> pending,
         break;
     }
   }
+  if (newest_first) std::reverse(recorded_.begin(), recorded_.end());
   for (auto& [id, communicator] : communicators_) {
     if (newest_first) std::reverse(communicator->held.begin(), communicator->held.end());
+    // What an earlier epoch has recorded and is still here is recorded again (C2).
+    for (const auto& message : communicator->store) {
+      if (!rule_removed(Rule::c2_again)) note(*communicator, message);
+    }
   }
   return markers;
 }

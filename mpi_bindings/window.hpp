@@ -89,8 +89,9 @@ class Window {
   bool open() const { return open_; }
 
   // ---- The cut.
-  /// Ends the colour interval. `pending`: receives that are in MPI, in any order. Returns, per peer
-  /// (rank of MPI_COMM_WORLD), what this rank has sent to it in the interval.
+  /// Ends the colour interval. `pending`: receives that MPI or Cairn has yet to complete, or the
+  /// program to see complete, in any order. Returns, per peer (rank of MPI_COMM_WORLD), what this
+  /// rank has sent to it in the interval.
   /// `record`: keeps all messages in flight at this cut, until take_recorded().
   std::map<int, std::vector<SentCount>> cut(std::vector<Receive*> pending, bool record = false);
   /// A peer's marker: all it sent to this rank in the old colour.

@@ -77,7 +77,8 @@ void AlignedCut::finish(const Round& result) {
     if (result.wishes > 0 && !forbidden) phase_ = Phase::index;
   } else {
     target_ = result.bound;
-    phase_ = forbidden ? Phase::wish : Phase::cut;
+    phase_ = taken_ahead_ ? Phase::taken : forbidden ? Phase::wish : Phase::cut;
+    taken_ahead_ = false;
   }
 }
 

@@ -33,8 +33,13 @@ class AlignedCut {
   /// Makes what progress is possible. Call from every polled MPI call. `wish`: whether this rank
   /// wants a checkpoint by now.
   Action poll(bool wish);
-  /// This rank has cut, here or elsewhere.
-  void taken() { phase_ = phase_ == Phase::cut ? Phase::taken : phase_; }
+  /// Whether the others may cut before this rank knows where.
+  bool answer_is_due() const { return phase_ == Phase::index; }
+  /// This rank has cut, here or elsewhere. Where, it may learn later: others have given it up.
+  void taken() {
+    if (phase_ == Phase::cut) phase_ = Phase::taken;
+    taken_ahead_ = phase_ == Phase::index;
+  }
   /// The epoch of the last cut is over; the same on all ranks. `again`: all try anew at once.
   void finished(bool missed, bool again);
 
@@ -74,6 +79,7 @@ class AlignedCut {
   Phase phase_ = Phase::wish;
   bool joined_ = false;       ///< this rank has joined the round of phase_
   bool joined_held_ = false;  ///< … with a contribution that forbids a cut
+  bool taken_ahead_ = false;  ///< the cut that the index round is about to tell of
   bool held_ = false;
   bool hold_told_ = true;  ///< a round has been joined since hold()
   bool leaving_ = false;

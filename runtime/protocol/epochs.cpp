@@ -42,7 +42,8 @@ void Epochs::abort() {
 void Epochs::take_in(const Marker& marker) {
   if (marker.kind == Marker::Kind::abort) {
     aborted_ = std::max(aborted_, marker.epoch);
-    flood(told_abort_, marker.epoch, true);
+    // When it is closed here, all have voted. Who is leaving must not begin to talk again.
+    if (marker.epoch > closed_) flood(told_abort_, marker.epoch, true);
   }
   if (marker.kind != Marker::Kind::counts) return;
   if (marker.epoch > epoch_) {

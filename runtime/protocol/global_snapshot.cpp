@@ -22,6 +22,7 @@ GlobalSnapshot::GlobalSnapshot(Transport& wishes, Transport& epochs, Transport& 
 void GlobalSnapshot::pass_safe_point(std::uint64_t index, bool cut_here) {
   index_ = index;
   at_safe_point_ = true;
+  if (cut_here && std::exchange(cut_ahead_, false)) cut_here = false;
   if (settings_.marker_cut) {
     if (epochs_.may_begin() && over() && (cut_here || owner_.wishes())) cut({});
   } else if (cut_here) {
@@ -51,11 +52,7 @@ void GlobalSnapshot::poll() {
   epochs_.poll();
   poll_write();
   lose_patience();
-  // All ranks come here before any of them says in Epochs that it leaves.
-  if (leaving_ && aligned_.stopped() && over()) {
-    leaving_ = false;
-    epochs_.leave();
-  }
+  poll_leaving();
 }
 
 /// I9. Time that this rank itself was away from MPI is not spent waiting for others.
@@ -85,6 +82,7 @@ void GlobalSnapshot::act(Action action) {
 void GlobalSnapshot::heard() {
   if (writing_) return;  // the one before is not over here
   if (epochs_.aborted()) {
+    note_cut_ahead();
     cut({Code::busy, "the cut was not reached in time"});
   } else if (closed_) {
     cut({Code::busy, "the program is in MPI_Finalize"});
@@ -92,9 +90,15 @@ void GlobalSnapshot::heard() {
     cut({});
   } else if (hopeless()) {
     hopeless_ = true;
+    note_cut_ahead();
     cut({Code::busy, fmt::format("{} waits for a message that is sent after the sender's cut",
                                  owner_.present_call())});
   }
+}
+
+/// The others have cut where all know to cut, and this rank has not come there yet.
+void GlobalSnapshot::note_cut_ahead() {
+  cut_ahead_ = !settings_.marker_cut && !aligned_.target() && !aligned_.answer_is_due();
 }
 
 bool GlobalSnapshot::may_cut_in_region() const {
@@ -199,13 +203,26 @@ void GlobalSnapshot::poll_write() {
       !outcome_ && !outcome.memory && votes_.gone == 0 && votes_.put_off + votes_.missed > 0;
   outcome.missed = outcome.passing && votes_.put_off == 0;
   outcome.status = std::move(outcome_);
-  const bool again = owner_.over(outcome);
+  // With the marker cut there is no round for it: who wishes it cuts again.
+  const bool again = owner_.over(outcome) && !settings_.marker_cut;
   aligned_.finished(votes_.missed > 0, again);
 }
 
 void GlobalSnapshot::leave() {
-  closed_ = leaving_ = true;
-  aligned_.leave();
+  closed_ = true;
+  leaving_ = Leaving::finishing;
+}
+
+void GlobalSnapshot::poll_leaving() {
+  // Not in the middle of an epoch: it may end with all trying again, which is another round.
+  if (leaving_ == Leaving::finishing && over()) {
+    aligned_.leave();
+    leaving_ = Leaving::gathering;
+  }
+  if (leaving_ == Leaving::gathering && aligned_.stopped() && over()) {
+    epochs_.leave();
+    leaving_ = Leaving::gone;
+  }
 }
 
 }  // namespace cairn::protocol

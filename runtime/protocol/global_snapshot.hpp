@@ -113,11 +113,13 @@ class GlobalSnapshot : private EpochOwner {
   void closed(const Round& votes) override;
 
   void act(AlignedCut::Action action);
+  void note_cut_ahead();
   bool may_cut_in_region() const;
   bool hopeless();
   void lose_patience();
   void cut(Status why_not);
   void poll_write();
+  void poll_leaving();
   std::uint64_t spread(std::uint64_t value) const;
   Status judge(const Round& votes) const;
 
@@ -129,8 +131,10 @@ class GlobalSnapshot : private EpochOwner {
   bool at_safe_point_ = false;
   int regions_ = 0;  ///< safe regions that the program is in
   std::uint64_t index_ = 0;
+  bool cut_ahead_ = false;  ///< this rank has made the cut of the next safe point to `cut_here`
   bool closed_ = false;
-  bool leaving_ = false;
+  /// Until no epoch is under way here; until all are leaving.
+  enum class Leaving { no, finishing, gathering, gone } leaving_ = Leaving::no;
 
   // The epoch under way:
   bool writing_ = false;  ///< from the cut until owner_.over()

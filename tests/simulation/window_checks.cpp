@@ -75,6 +75,64 @@ void check_messages(const World& world) {
 
 }  // namespace
 
+// ---- When all have written an epoch
+
+/// I1, I3, I4, and the counts identity.
+void check_consistency(const World& world, std::uint64_t epoch, const Checkpoint& checkpoint) {
+  using Channel = std::tuple<int, int, int>;  // communicator, sender, receiver
+  std::map<Channel, std::vector<const Message*>> wanted;
+  for (const Message& message : world.network.messages()) {
+    if (message.context.communicator == 0 || message.epoch >= epoch) continue;
+    if (message.received_in && *message.received_in < epoch) continue;
+    wanted[{message.context.communicator, message.sender, message.receiver}].push_back(&message);
+  }
+  std::map<Channel, std::vector<const Message*>> recorded;
+  for (const auto& rank : checkpoint.ranks) {
+    for (const Message& message : rank->in_flight) {
+      recorded[{message.context.communicator, message.sender, message.receiver}].push_back(
+          &message);
+    }
+  }
+  for (std::size_t id = 1; id < world.program.members.size(); ++id) {
+    for (const int from : world.program.members[id]) {
+      for (const int to : world.program.members[id]) {
+        const int communicator = static_cast<int>(id);
+        const auto value = [](const auto& map, int a, int b) {
+          const auto found = map.find({a, b});
+          return found == map.end() ? std::uint64_t{0} : found->second;
+        };
+        const std::uint64_t sent = value(
+            checkpoint.ranks[static_cast<std::size_t>(from)]->counters.sent, communicator, to);
+        const std::uint64_t received = value(
+            checkpoint.ranks[static_cast<std::size_t>(to)]->counters.received, communicator, from);
+        const auto& kept = recorded[{communicator, from, to}];
+        const auto& late = wanted[{communicator, from, to}];
+        if (sent - received != kept.size() || late.size() != kept.size()) {
+          throw Failure(fmt::format(
+              "epoch {}: {} messages from {} to {} on {} are recorded, {} are in flight, {} by the "
+              "counters",
+              epoch, kept.size(), from, to, id, late.size(),
+              static_cast<std::int64_t>(sent - received)));
+        }
+        std::map<int, std::uint64_t> last;
+        for (const Message* message : kept) {
+          if (std::none_of(late.begin(), late.end(),
+                           [&](const Message* one) { return one->number == message->number; })) {
+            throw Failure(fmt::format("epoch {}: message {} is recorded, and was not in flight",
+                                      epoch, message->number));
+          }
+          std::uint64_t& before = last[message->tag];
+          if (message->sequence + 1 <= before) {
+            throw Failure(fmt::format("epoch {}: message {} is recorded twice or out of order",
+                                      epoch, message->number));
+          }
+          before = message->sequence + 1;
+        }
+      }
+    }
+  }
+}
+
 // ---- At any time
 
 void SimLayer::observe(const mpi::Communicator& communicator, std::uint64_t number, int source) {
@@ -83,7 +141,7 @@ void SimLayer::observe(const mpi::Communicator& communicator, std::uint64_t numb
   world_.network.tick();
   world_.log(rank_, "receives message {}", number);
   if (message.received_in) throw Failure(fmt::format("message {} is received twice", number));
-  message.received_in = epochs_.epochs();
+  message.received_in = epochs();
   if (message.receiver != rank_ || message.source != source ||
       static_cast<std::uint64_t>(message.context.communicator) != communicator.id) {
     throw Failure(fmt::format("message {} is received as one from {} on communicator {}", number,
@@ -112,17 +170,20 @@ void SimLayer::count(mpi::Communicator& communicator, Counters& counters) {
   });
 }
 
-void SimLayer::take_snapshot() {
-  Counters& counters = snapshots_.emplace_back(erased_);
-  for (auto& [id, communicator] : by_id_) count(*communicator, counters);
+Counters SimLayer::counters() const {
+  Counters all = erased_;
+  for (const auto& [id, communicator] : by_id_) count(*communicator, all);
+  return all;
 }
+
+void SimLayer::take_snapshot() { snapshots_.push_back(counters()); }
 
 /// Every message of the interval that has ended has been taken off MPI, and counted.
 void SimLayer::check_closed() {
   std::map<std::pair<std::uint64_t, int>, std::uint64_t> sent;
   for (const Message& message : world_.network.messages()) {
     if (message.context.communicator == 0 || message.receiver != rank_) continue;
-    if (message.epoch + 1 != epochs_.epochs()) continue;
+    if (message.epoch + 1 != epochs() || message.restored) continue;
     if (!message.matched) {
       throw Failure(
           fmt::format("rank {} has closed its window without message {}", rank_, message.number));
@@ -152,7 +213,7 @@ void SimLayer::check_empty() {
   }
   std::map<std::tuple<std::uint64_t, int, bool>, std::uint64_t> wire;
   for (const Message& message : world_.network.messages()) {
-    if (message.epoch != epochs_.epochs()) continue;
+    if (message.epoch != epochs() || message.restored) continue;
     const auto id = static_cast<std::uint64_t>(message.context.communicator);
     if (message.receiver == rank_) ++wire[{id, message.sender, false}];
     if (message.sender == rank_) ++wire[{id, message.receiver, true}];

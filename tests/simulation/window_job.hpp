@@ -17,10 +17,11 @@ namespace cairn::window_simulation {
 using simulation::Task;
 
 /// A rank of the job: runs its program on its layer.
-class SimRank : public Actor {
+class SimRank : public Actor, public SimProgram {
  public:
-  SimRank(World& world, ControlNetwork& control, ControlNetwork& leaving, int rank)
-      : layer(world, control, leaving, rank), world_(world), rank_(rank) {}
+  /// `from`: continues from that state, with `messages` in flight.
+  SimRank(World& world, Controls& controls, int rank, const RankState* from,
+          const std::vector<const Message*>& messages);
 
   /// Goes as far as its first pause.
   void start();
@@ -37,8 +38,17 @@ class SimRank : public Actor {
   };
   class Batch;
 
+  std::string obstacle() const override;
+  RankState capture() const override;
+  bool in_repeatable_call() const override;
+  std::optional<protocol::AwaitedChannel> awaited_channel() override;
+
+  void restore(const RankState& state, const std::vector<const Message*>& messages);
+  void post_pending();
   Task run();
   Task body();
+  bool may_be_in_region(const Op& op);
+  Task pass_safe_point();
   Task execute(const Op& op);
   Task pause();
   Task poll_until(std::function<bool()> test);
@@ -66,8 +76,20 @@ class SimRank : public Actor {
   std::coroutine_handle<> next_;
   std::vector<Request> requests_;                  ///< by slot
   std::vector<std::unique_ptr<Matched>> matched_;  ///< likewise
+  std::vector<RankState::Pending> pending_;        ///< of an earlier life
   std::map<int, int> meetings_;                    ///< so far, by communicator
   std::size_t at_ = 0;                             ///< place in the program
+  int background_makes_ = 0;                       ///< communicators that are being made
+  bool at_safe_point_ = false;
+  bool in_region_ = false;
+  /// The blocking receive or probe that the program is in: what it waits for.
+  struct Awaits {
+    int communicator = 0;
+    int peer = 0;
+    const SimReceive* receive = nullptr;
+  };
+  std::optional<Awaits> awaits_;
+  std::unique_ptr<SimProtocol> protocol_;
 };
 
 using Ranks = std::vector<std::unique_ptr<SimRank>>;
@@ -80,6 +102,9 @@ struct Outcome {
   std::optional<std::string> failure;  ///< what does not hold
   std::string schedule;
   std::uint64_t epochs = 0;
+  std::uint64_t committed = 0;
+  std::uint64_t recorded_messages = 0;
+  std::uint64_t restarts = 0;
   std::uint64_t messages = 0;
   std::uint64_t late_messages = 0;
   std::uint64_t reposted_receives = 0;
@@ -89,6 +114,9 @@ struct Outcome {
 struct Totals {
   std::uint64_t runs = 0;
   std::uint64_t epochs = 0;
+  std::uint64_t committed = 0;
+  std::uint64_t recorded_messages = 0;
+  std::uint64_t restarts = 0;
   std::uint64_t messages = 0;
   std::uint64_t late_messages = 0;
   std::uint64_t reposted_receives = 0;
@@ -98,7 +126,8 @@ struct Totals {
   std::string describe() const;
 };
 
-/// Runs one seed. The schedule is kept when `traced`.
+/// Runs one seed: a program to its end, or until it crashes; then it is restarted from a committed
+/// checkpoint, if there is one, and so on. The schedule is kept when `traced`.
 Outcome run_seed(std::uint64_t seed, Defect defect = Defect::none, bool traced = false);
 
 }  // namespace cairn::window_simulation

@@ -4,40 +4,23 @@
 
 namespace cairn::window_simulation {
 
-SimLayer::SimLayer(World& world, ControlNetwork& control, ControlNetwork& leaving, int rank)
-    : world_(world),
-      rank_(rank),
-      wire_(world, rank),
-      window_(wire_, by_id_, rank),
-      transport_(world, control, rank),
-      leaving_(world, leaving, rank),
-      epochs_(transport_, leaving_, *this, *this) {
-  transport_.epoch_expected = [this] { return epoch_expected(); };
-}
+SimLayer::SimLayer(World& world, int rank)
+    : world_(world), rank_(rank), wire_(world, rank), window_(wire_, by_id_, rank) {}
 
-// ---- Chaos, and ChannelLayer::poll()
-
-void SimLayer::called() {
-  if (epochs_.may_begin() && epochs_.epochs() < world_.settings.epochs &&
-      world_.random.chance(world_.settings.start)) {
-    world_.log(rank_, "starts epoch {}", epochs_.epochs() + 1);
-    epochs_.cut(false);
-  }
-  epochs_.poll();
-}
+// ---- ChannelLayer::poll()
 
 void SimLayer::poll() {
   reap_freed();
   if (!window_.open() && world_.random.chance(world_.settings.pull_current)) {
     window_.pull_current(SIZE_MAX);
   }
-  epochs_.poll();
+  protocol_->poll();
 }
 
 // ---- MpiChannels
 
-std::vector<protocol::Marker> SimLayer::flip(bool /*record*/) {
-  world_.log(rank_, "cut {}", epochs_.epochs());
+std::vector<protocol::Marker> SimLayer::flip(bool record) {
+  world_.log(rank_, "cut {}", epochs());
   free_zombies();
   std::erase_if(freed_, [&](Freed& freed) {
     if (++freed.cuts < 2) return false;
@@ -46,12 +29,11 @@ std::vector<protocol::Marker> SimLayer::flip(bool /*record*/) {
   });
   std::vector<mpi::Receive*> pending;
   for (SimReceive& receive : receives_) {
-    if (receive.state != mpi::Receive::State::in_mpi) continue;
-    if (receive.counted || receive.delivered || receive.is_matched_message) continue;
+    if (receive.state == mpi::Receive::State::inactive) continue;
     if (receive.cancelled && receive.real->cancelled) continue;
     pending.push_back(&receive);
   }
-  const auto counts = window_.cut(std::move(pending));
+  const auto counts = window_.cut(std::move(pending), record);
   take_snapshot();
   std::vector<protocol::Marker> markers;
   for (const auto& [peer, sent] : counts) {
@@ -62,10 +44,7 @@ std::vector<protocol::Marker> SimLayer::flip(bool /*record*/) {
   return markers;
 }
 
-/// What the marker of this moment would be of if it did not say so.
-std::uint64_t SimLayer::epoch_expected() const {
-  return window_.open() ? epochs_.epochs() : epochs_.epochs() + 1;
-}
+std::uint64_t SimLayer::epoch_expected() const { return window_.open() ? epochs() : epochs() + 1; }
 
 bool SimLayer::expect(const protocol::Marker& marker) {
   std::vector<mpi::SentCount> counts;
@@ -79,7 +58,7 @@ void SimLayer::pull_late() {
   window_.advance();
   if (!was_open || window_.open()) return;
   world_.network.tick();
-  world_.log(rank_, "window {} is closed", epochs_.epochs());
+  world_.log(rank_, "window {} is closed", epochs());
   check_closed();
 }
 
@@ -87,7 +66,11 @@ bool SimLayer::drained() {
   if (window_.open()) return false;
   bool all = true;
   for (auto& [id, communicator] : by_id_) {
-    for (auto& message : communicator->store) all = wire_.arrived(message) && all;
+    for (auto& message : communicator->store) all = wire_.arrived(*message.payload) && all;
+  }
+  for (SimReceive& receive : receives_) wire_.keep_now(receive);
+  for (const auto& message : window_.recorded()) {
+    all = wire_.arrived(*message->payload) && !message->payload->awaited && all;
   }
   return all;
 }
@@ -158,7 +141,7 @@ SimSend& SimLayer::send(mpi::Communicator& communicator, int peer, int tag, bool
   const int receiver = communicator.channel(peer).world_rank;
   if (window_.open() && window_.unannounced(receiver) &&
       world_.settings.defect != Defect::no_zero_markers) {
-    epochs_.announce_to(receiver);
+    protocol_->announce_to(receiver);
   }
   world_.interleave();
   Message message;
@@ -168,7 +151,7 @@ SimSend& SimLayer::send(mpi::Communicator& communicator, int peer, int tag, bool
   message.source = communicator.rank;
   message.tag = tag;
   message.rendezvous = large;
-  message.epoch = epochs_.epochs();
+  message.epoch = epochs();
   const Message& sent = world_.network.send(std::move(message));
   ++communicator.channel(peer).sent;
   world_.log(rank_, "sends message {} to rank {} (tag {}, communicator {}, colour {}{})",
@@ -178,7 +161,12 @@ SimSend& SimLayer::send(mpi::Communicator& communicator, int peer, int tag, bool
 }
 
 SimReceive& SimLayer::new_receive(mpi::Communicator& communicator, int peer, int tag) {
-  SimReceive& receive = receives_.emplace_back();
+  const auto unused = std::find_if(receives_.begin(), receives_.end(), [](const SimReceive& known) {
+    return known.state == mpi::Receive::State::inactive;
+  });
+  const bool again = unused != receives_.end() && world_.random.chance(0.5);
+  SimReceive& receive = again ? *unused : receives_.emplace_back();
+  receive = {};
   receive.state = mpi::Receive::State::in_mpi;
   receive.colour = static_cast<std::uint8_t>(window_.colour());
   receive.peer = peer;
@@ -239,6 +227,7 @@ bool SimLayer::finish(SimReceive& receive) {
   if (!cancelled) {
     const std::uint64_t number = receive.buffer;
     const int source = receive.delivered ? receive.envelope.source : receive.real->message->source;
+    wire_.keep_now(receive);
     observe(*receive.communicator, number, source);
     if (!receive.is_matched_message) {
       record(receive, number,
@@ -263,7 +252,7 @@ std::optional<mpi::Envelope> SimLayer::iprobe(mpi::Communicator& communicator, i
     const auto found = window_.look(communicator, source, tag);
     if (!found) return std::nullopt;
     if (found->stored != communicator.store.end()) {
-      number = number_of(*found->stored);
+      number = number_of(*found->stored->payload);
       return found->envelope;
     }
     source = found->envelope.source;
@@ -290,7 +279,7 @@ std::unique_ptr<Matched> SimLayer::improbe(mpi::Communicator& communicator, int 
     source = found->envelope.source;
     tag = found->envelope.tag;
     if (found->stored != communicator.store.end()) {
-      number = number_of(*found->stored);
+      number = number_of(*found->stored->payload);
       matched->stored =
           std::make_unique<mpi::StoredMessage>(window_.take_stored(communicator, found->stored));
     }
@@ -327,6 +316,66 @@ SimReceive& SimLayer::receive_matched(std::unique_ptr<Matched> matched) {
   }
   --matched_[matched->communicator];
   return receive;
+}
+
+// ---- Checkpoints
+
+const char* SimLayer::obstacle() const {
+  if (!zombies_.empty()) return "a freed communicator has requests";
+  for (const auto& [communicator, held] : matched_) {
+    if (held > 0) return "a matched message is held";
+  }
+  for (const SimReceive& receive : receives_) {
+    if (receive.freed) return "a request that has been freed is pending";
+    if (receive.is_matched_message && receive.state != mpi::Receive::State::inactive) {
+      return "a matched message is being received";
+    }
+  }
+  return nullptr;
+}
+
+void SimLayer::capture(RankState& state) const {
+  state.counters = counters();
+  for (const auto& [id, communicator] : by_id_) {
+    if (!communicator->freed) state.communicators.push_back(static_cast<int>(id));
+  }
+}
+
+void SimLayer::restore(const RankState& state, const std::vector<const Message*>& messages) {
+  erased_ = state.counters;
+  for (const int id : state.communicators) {
+    manage(id);
+    mpi::Communicator& made = communicator(id);
+    const auto set = [&](auto& of, bool is_sent) {
+      for (auto item = of.begin(); item != of.end();) {
+        if (item->first.first != id) {
+          ++item;
+          continue;
+        }
+        mpi::Channel& channel = made.channel(made.rank_of_world(item->first.second));
+        (is_sent ? channel.sent : channel.received) = item->second;
+        (is_sent ? channel.sent_before : channel.received_before) = item->second;
+        item = of.erase(item);
+      }
+    };
+    set(erased_.sent, true);
+    set(erased_.received, false);
+  }
+  for (const Message* message : messages) {
+    mpi::StoredMessage stored{message->source, message->tag};
+    const std::byte* bytes = reinterpret_cast<const std::byte*>(&message->number);
+    stored.payload->bytes.assign(bytes, bytes + sizeof(message->number));
+    window_.store(communicator(message->context.communicator), std::move(stored));
+  }
+}
+
+SimSend& SimLayer::completed_send(mpi::Communicator& communicator) {
+  static const Message sent = [] {
+    Message message;
+    message.sent = true;
+    return message;
+  }();
+  return sends_.emplace_back(SimSend{&communicator, &sent, true});
 }
 
 }  // namespace cairn::window_simulation

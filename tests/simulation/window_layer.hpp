@@ -1,5 +1,5 @@
-// One rank's channel layer around the real Window and the real Epochs: what
-// channel_layer.cpp, wrap_*.cpp, MpiChannels and Chaos are on MPI, as short as it can be.
+// One rank's channel layer around the real Window: what channel_layer.cpp, wrap_*.cpp and
+// MpiChannels are on MPI, as short as it can be.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,9 @@
 #include <vector>
 
 #include "mpi_bindings/window.hpp"
-#include "runtime/protocol/epochs.hpp"
-#include "tests/simulation/window_transport.hpp"
+#include "runtime/protocol/transport.hpp"
+#include "tests/simulation/window_checkpoint.hpp"
+#include "tests/simulation/window_protocol.hpp"
 #include "tests/simulation/window_wire.hpp"
 #include "tests/simulation/window_world.hpp"
 
@@ -43,22 +44,16 @@ struct Taken {
   std::uint64_t at = 0;      ///< when it was matched, or cancelled
 };
 
-/// The program's counters.
-struct Counters {
-  std::map<std::pair<int, int>, std::uint64_t> sent;      ///< by communicator and rank of the job
-  std::map<std::pair<int, int>, std::uint64_t> received;  ///< likewise
-};
-
-class SimLayer : private protocol::Channels, private protocol::EpochOwner {
+class SimLayer : public protocol::Channels {
  public:
-  SimLayer(World& world, ControlNetwork& control, ControlNetwork& leaving, int rank);
+  SimLayer(World& world, int rank);
+  /// Before anything else.
+  void connect(SimProtocol& protocol) { protocol_ = &protocol; }
 
   /// The program makes an MPI call.
-  void called();
+  void called() { protocol_->called(); }
   /// Once in each turn of a call that waits.
   void poll();
-  void leave() { epochs_.leave(); }
-  bool left() const { return epochs_.left(); }
 
   void manage(int communicator);
   void release(mpi::Communicator& communicator);
@@ -86,15 +81,24 @@ class SimLayer : private protocol::Channels, private protocol::EpochOwner {
   /// After the run: throws when something of it is left.
   void check_empty();
   mpi::Window::Communicators& communicators() { return by_id_; }
+  mpi::Window& window() { return window_; }
   const mpi::Window& window() const { return window_; }
-  std::uint64_t epochs() const { return epochs_.epochs(); }
+  std::uint64_t epochs() const { return protocol_->cuts(); }
+  /// What the marker of this moment would be of if it did not say so.
+  std::uint64_t epoch_expected() const;
+
+  /// What the program has open that no restart can bring back; nullptr: nothing.
+  const char* obstacle() const;
+  /// The channels' part of a captured state.
+  void capture(RankState& state) const;
+  /// Continues from there; `messages`: in flight, as the network knows them now.
+  void restore(const RankState& state, const std::vector<const Message*>& messages);
+  /// Sends and receives that a restart has found to be pending.
+  SimSend& completed_send(mpi::Communicator& communicator);
   const std::vector<Taken>& taken() const { return taken_; }
   const std::vector<Counters>& snapshots() const { return snapshots_; }
 
  private:
-  void heard() override { epochs_.cut(false); }
-  protocol::Round vote() override { return {}; }
-  void closed(const protocol::Round& /*votes*/) override {}
   std::vector<protocol::Marker> flip(bool record) override;
   bool expect(const protocol::Marker& marker) override;
   void no_more_markers() override { window_.no_more_markers(); }
@@ -102,13 +106,13 @@ class SimLayer : private protocol::Channels, private protocol::EpochOwner {
   bool drained() override;
 
   bool only_mpi(const mpi::Communicator& communicator) const;
-  std::uint64_t epoch_expected() const;
   void observe(const mpi::Communicator& communicator, std::uint64_t number, int source);
   void record(const SimReceive& receive, std::uint64_t number, std::uint64_t at);
   bool has_pending(const mpi::Communicator& communicator) const;
   void erase(std::uint64_t id);
   void free_zombies();
   static void count(mpi::Communicator& communicator, Counters& counters);
+  Counters counters() const;
   void take_snapshot();
   void check_closed();
 
@@ -117,10 +121,8 @@ class SimLayer : private protocol::Channels, private protocol::EpochOwner {
   SimWire wire_;
   mpi::Window::Communicators by_id_;
   mpi::Window window_;
-  SimTransport transport_;
-  SimTransport leaving_;
-  protocol::Epochs epochs_;
-  std::deque<SimReceive> receives_;
+  SimProtocol* protocol_ = nullptr;
+  std::deque<SimReceive> receives_;  ///< used again, as those of a pool and persistent ones are
   std::deque<SimSend> sends_;
   std::map<const mpi::Communicator*, int> matched_;  ///< number of matched messages held
   std::uint64_t stamps_ = 0;

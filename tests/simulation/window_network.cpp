@@ -26,6 +26,15 @@ Message& Network::send(Message message) {
   return made;
 }
 
+Message& Network::restore(Message message) {
+  message.number = messages_.size() + 1;
+  message.epoch = 0;
+  message.sent = message.matched = message.restored = true;
+  message.matched_at = 0;
+  message.received_in.reset();
+  return messages_.emplace_back(std::move(message));
+}
+
 void Network::transfer(Reception& reception) {
   std::memcpy(reception.buffer, &reception.message->number, sizeof(std::uint64_t));
   reception.complete = true;

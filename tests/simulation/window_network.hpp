@@ -38,6 +38,7 @@ struct Message {
   std::uint64_t epoch = 0;     ///< cuts that the sender had made
   std::uint64_t sequence = 0;  ///< on its channel, over both colours
   protocol::Marker marker;     ///< communicator 0
+  bool restored = false;       ///< from a checkpoint: has never been in this network
 
   bool sent = false;  ///< the send is complete
   bool matched = false;
@@ -70,6 +71,12 @@ class Network {
       : random_(random), pace_(pace), ends_(static_cast<std::size_t>(ranks)) {}
 
   Message& send(Message message);
+  /// One that was in flight in an earlier run of the program.
+  Message& restore(Message message);
+  /// The number of the next message on that channel of an earlier run.
+  void continue_channel(int sender, int receiver, int communicator, std::uint64_t sequence) {
+    sequences_[{sender, receiver, communicator}] = sequence;
+  }
   Reception& receive(int rank, Context context, int source, int tag, std::byte* buffer);
   /// Succeeds when no message has been matched.
   void cancel(Reception& reception);

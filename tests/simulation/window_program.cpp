@@ -32,6 +32,7 @@ class Generator {
   Program generate() {
     for (int item = 0; item < items_; ++item) add_item(item);
     for (std::size_t id = 1; id < program_.members.size(); ++id) add_collectives(id);
+    add_safe_points();
     program_.slots = slots_;
     for (std::size_t rank = 0; rank < events_.size(); ++rank) {
       program_.ops.push_back(in_order(rank));
@@ -336,6 +337,20 @@ class Generator {
     op.kind = Kind::free;
     if (random_.chance(0.3)) return;
     for (const int rank : program_.members[id]) add(rank, last_use_[id][rank] + 0.05, op);
+  }
+
+  /// Between any two items: there is nothing that only some ranks could do before others come.
+  void add_safe_points() {
+    Op op;
+    op.kind = Kind::safe_point;
+    const double chance = random_.pick({0.3, 0.7, 1.0});
+    for (int item = 0; item <= items_; ++item) {
+      if (!random_.chance(chance)) continue;
+      const double at = item + random_.pick({-0.01, 0.05, 0.6, 0.97});
+      for (int rank = 0; rank < program_.ranks; ++rank) {
+        events_[static_cast<std::size_t>(rank)].push_back({at, op});
+      }
+    }
   }
 
   void add_make(Op op) {

@@ -24,6 +24,7 @@ struct Op {
     begin_make,     ///< likewise, in the background
     end_make,       ///< waits for that
     free,           ///< frees `communicator`
+    safe_point,     ///< of all ranks at the same place in the one sequence of operations
   };
   enum class Wait { all, some, any, test };
 

@@ -49,11 +49,114 @@ class SimRank::Batch {
   std::uint64_t generation_ = 0;
 };
 
-void SimRank::start() {
+SimRank::SimRank(World& world, Controls& controls, int rank, const RankState* from,
+                 const std::vector<const Message*>& messages)
+    : layer(world, rank), world_(world), rank_(rank) {
+  if (world.settings.checkpoints.kind == Checkpoints::Kind::none) {
+    protocol_ = std::make_unique<StressMode>(world, controls, layer, rank);
+  } else {
+    protocol_ = std::make_unique<SimSession>(world, controls, layer, *this, rank,
+                                             from != nullptr ? from->safe_points : 0);
+  }
+  layer.connect(*protocol_);
   requests_.resize(static_cast<std::size_t>(world_.program.slots));
   matched_.resize(requests_.size());
+  if (from != nullptr) {
+    restore(*from, messages);
+  } else {
+    for (int id = 1; id <= world_.program.made_before; ++id) adopt(id);
+  }
+}
+
+void SimRank::start() {
   task_ = run();
   task_.start();
+}
+
+// ---- Checkpoints and restarts
+
+std::string SimRank::obstacle() const {
+  if (background_makes_ > 0) return "a communicator is being made";
+  const char* obstacle = layer.obstacle();
+  return obstacle != nullptr ? obstacle : "";
+}
+
+/// With the requests of a program that deals with them itself (`pending_requests = repost`).
+RankState SimRank::capture() const {
+  if (!at_safe_point_ && !in_repeatable_call()) throw Failure("captured in the middle of a call");
+  RankState state;
+  state.at = at_safe_point_ ? at_ + 1 : at_;
+  state.meetings = meetings_;
+  for (std::size_t slot = 0; slot < requests_.size(); ++slot) {
+    const auto& [receive, send] = requests_[slot];
+    RankState::Pending pending;
+    pending.slot = slot;
+    if (send != nullptr && send->active) {
+      pending.is_send = true;
+      pending.communicator = static_cast<int>(send->communicator->id);
+    } else if (receive != nullptr) {
+      pending.communicator = static_cast<int>(receive->communicator->id);
+      pending.peer = receive->peer;
+      pending.tag = receive->tag;
+      pending.stamp = receive->stamp;
+    } else {
+      continue;
+    }
+    state.pending.push_back(pending);
+  }
+  std::sort(state.pending.begin(), state.pending.end(),
+            [](const auto& a, const auto& b) { return a.stamp < b.stamp; });
+  layer.capture(state);
+  return state;
+}
+
+void SimRank::restore(const RankState& state, const std::vector<const Message*>& messages) {
+  at_ = state.at;
+  meetings_ = state.meetings;
+  layer.restore(state, messages);
+  pending_ = state.pending;
+}
+
+/// Not in the constructor: others must be there.
+void SimRank::post_pending() {
+  for (const auto& pending : pending_) {
+    Request& request = requests_[pending.slot];
+    mpi::Communicator& communicator = layer.communicator(pending.communicator);
+    if (pending.is_send) {
+      request.send = &layer.completed_send(communicator);
+    } else {
+      request.receive = &layer.new_receive(communicator, pending.peer, pending.tag);
+      layer.post(*request.receive);
+    }
+  }
+}
+
+bool SimRank::in_repeatable_call() const {
+  if (!in_region_ || !awaits_) return false;
+  const SimReceive* receive = awaits_->receive;
+  return receive == nullptr || (!receive->counted && !receive->delivered);
+}
+
+std::optional<protocol::AwaitedChannel> SimRank::awaited_channel() {
+  if (!awaits_ || awaits_->peer < 0) return std::nullopt;
+  const SimReceive* receive = awaits_->receive;
+  if (receive != nullptr && (receive->counted || receive->delivered)) return std::nullopt;
+  auto& communicator = layer.communicator(awaits_->communicator);
+  const mpi::Channel& channel = communicator.channel(awaits_->peer);
+  return protocol::AwaitedChannel{communicator.id, channel.world_rank, channel.wire_received()};
+}
+
+bool SimRank::may_be_in_region(const Op& op) {
+  const bool repeatable =
+      op.kind == Kind::receive || op.kind == Kind::probe_receive || op.kind == Kind::mprobe;
+  return repeatable && world_.random.chance(world_.settings.checkpoints.regions);
+}
+
+Task SimRank::pass_safe_point() {
+  co_await poll_until([this] { return !protocol_->must_wait(); });
+  at_safe_point_ = true;
+  protocol_->pass_safe_point();
+  at_safe_point_ = false;
 }
 
 std::string SimRank::doing() const {
@@ -71,7 +174,8 @@ std::string SimRank::doing() const {
                                    "making",
                                    "begin of making",
                                    "end of making",
-                                   "free"};
+                                   "free",
+                                   "safe point"};
   const auto& ops = world_.program.ops[static_cast<std::size_t>(rank_)];
   if (finished) return "has left";
   if (at_ >= ops.size()) return fmt::format("is leaving, after epoch {}", layer.epochs());
@@ -93,18 +197,22 @@ Task SimRank::run() {
 }
 
 Task SimRank::body() {
-  for (int id = 1; id <= world_.program.made_before; ++id) adopt(id);
   co_await pause();
+  post_pending();
   const auto& ops = world_.program.ops[static_cast<std::size_t>(rank_)];
   for (; at_ < ops.size(); ++at_) {
     if (world_.random.chance(0.3)) co_await pause();
     world_.network.tick();
     layer.called();
+    in_region_ = may_be_in_region(ops[at_]);
+    if (in_region_) protocol_->begin_region();
     co_await execute(ops[at_]);
+    if (in_region_) protocol_->end_region();
+    in_region_ = false;
   }
   // MPI_Finalize
-  layer.leave();
-  co_await poll_until([this] { return layer.left(); });
+  protocol_->leave();
+  co_await poll_until([this] { return protocol_->left(); });
 }
 
 Task SimRank::execute(const Op& op) {
@@ -121,13 +229,20 @@ Task SimRank::execute(const Op& op) {
     case Kind::barrier: return meet(op.communicator, true);
     case Kind::make: return make(op);
     case Kind::end_make: return end_make(op);
-    case Kind::begin_make: world_.join({-op.communicator, 0}, world_.program.members[1]); break;
+    case Kind::begin_make:
+      ++layer.communicator(1).collectives;
+      ++background_makes_;
+      world_.join({-op.communicator, 0}, world_.program.members[1]);
+      break;
+    case Kind::safe_point: return pass_safe_point();
     case Kind::irecv:
       requests_[slot].receive =
           &layer.new_receive(layer.communicator(op.communicator), op.peer, op.tag);
       layer.post(*requests_[slot].receive);
       break;
-    case Kind::free_request: layer.free_request(*requests_[slot].receive); break;
+    case Kind::free_request:
+      layer.free_request(*std::exchange(requests_[slot].receive, nullptr));
+      break;
     case Kind::free: layer.release(layer.communicator(op.communicator)); break;
   }
   return []() -> Task { co_return; }();
@@ -145,6 +260,7 @@ Task SimRank::poll_until(std::function<bool()> test) {
 /// A barrier. The n-th on a communicator is the same for all its members.
 Task SimRank::meet(int communicator, bool polled) {
   const std::pair<int, int> meeting{communicator, meetings_[communicator]++};
+  ++layer.communicator(communicator).collectives;
   world_.join(meeting, world_.program.members[static_cast<std::size_t>(communicator)]);
   if (polled) {
     co_await poll_until([this, meeting] { return world_.over(meeting, rank_); });
@@ -169,6 +285,7 @@ Task SimRank::make(const Op& op) {
 
 Task SimRank::end_make(const Op& op) {
   co_await poll_until([this, &op] { return world_.over({-op.communicator, 0}, rank_); });
+  --background_makes_;
   adopt(op.communicator);
 }
 
@@ -194,7 +311,9 @@ Task SimRank::complete(SimReceive& receive) {
 Task SimRank::receive(int communicator, int peer, int tag, std::uint64_t expected) {
   SimReceive& request = layer.new_receive(layer.communicator(communicator), peer, tag);
   layer.post(request);
+  awaits_ = {communicator, peer, &request};
   co_await complete(request);
+  awaits_.reset();
   layer.finish(request);
   if (expected != 0 && request.buffer != expected) {
     throw Failure(
@@ -208,11 +327,13 @@ Task SimRank::probe_receive(const Op& op) {
   std::uint64_t number = 0;
   mpi::Communicator& communicator = layer.communicator(op.communicator);
   const bool in_many_calls = world_.random.chance(0.5);
+  awaits_ = {op.communicator, op.peer, nullptr};
   co_await poll_until([&, this] {
     if (in_many_calls) layer.called();
     found = layer.iprobe(communicator, op.peer, op.tag, number);
     return found.has_value();
   });
+  awaits_.reset();
   world_.log(rank_, "probe (from {}, tag {}, communicator {}) finds message {}", op.peer, op.tag,
              op.communicator, number);
   if (world_.random.chance(0.5)) co_await pause();
@@ -222,10 +343,12 @@ Task SimRank::probe_receive(const Op& op) {
 
 Task SimRank::mprobe(const Op& op) {
   auto& matched = matched_[static_cast<std::size_t>(op.slot)];
+  awaits_ = {op.communicator, op.peer, nullptr};
   co_await poll_until([&, this] {
     matched = layer.improbe(layer.communicator(op.communicator), op.peer, op.tag);
     return matched != nullptr;
   });
+  awaits_.reset();
 }
 
 Task SimRank::mrecv(const Op& op) {
@@ -241,6 +364,7 @@ void SimRank::finish(Request& request) {
   } else {
     layer.finish(*request.receive);
   }
+  request = {};
 }
 
 /// MPI_Waitall, or MPI_Waitsome or MPI_Waitany until none is left, or MPI_Test in turn.
@@ -281,6 +405,7 @@ Task SimRank::cancel(const Op& op) {
   if (world_.random.chance(0.5)) co_await pause();
   layer.called();
   co_await complete(request);
+  requests_[static_cast<std::size_t>(op.slot)] = {};
   if (layer.finish(request)) co_return;
   layer.called();
   co_await receive(op.communicator, op.peer, op.tag, 0);

@@ -1,5 +1,5 @@
-// The real matching in the window and the real engine of epochs without capture, under thousands of
-// random schedules.
+// The real matching in the window and the real engines of epochs, with capture and restarts and
+// without, under thousands of random schedules.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -54,6 +54,9 @@ TEST(WindowSimulation, ProgramsCannotTell) {
   EXPECT_GT(totals.epochs, seeds);
   EXPECT_GT(totals.late_messages, seeds);
   EXPECT_GT(totals.reposted_receives, seeds);
+  EXPECT_GT(totals.committed, seeds / 3);
+  EXPECT_GT(totals.recorded_messages, seeds);
+  EXPECT_GT(totals.restarts, seeds / 6);
 }
 
 /// They only let a receive that waits in a window go on earlier.

@@ -8,8 +8,8 @@ namespace {
 
 constexpr std::size_t message_bytes = sizeof(std::uint64_t);
 
-Reception& reception_of(const mpi::StoredMessage& message) {
-  return *reinterpret_cast<Reception*>(message.payload->arriving);
+Reception& reception_of(const mpi::Payload& payload) {
+  return *reinterpret_cast<Reception*>(payload.arriving);
 }
 
 }  // namespace
@@ -22,10 +22,10 @@ Context context_of(const mpi::Communicator& communicator, int colour) {
 
 std::byte* bytes_of(std::uint64_t& buffer) { return reinterpret_cast<std::byte*>(&buffer); }
 
-std::uint64_t number_of(const mpi::StoredMessage& message) {
-  if (message.payload->arriving != MPI_REQUEST_NULL) return reception_of(message).message->number;
+std::uint64_t number_of(const mpi::Payload& payload) {
+  if (payload.arriving != MPI_REQUEST_NULL) return reception_of(payload).message->number;
   std::uint64_t number = 0;
-  std::memcpy(&number, message.payload->bytes.data(), message_bytes);
+  std::memcpy(&number, payload.bytes.data(), message_bytes);
   return number;
 }
 
@@ -77,12 +77,27 @@ bool SimWire::pull(mpi::Communicator& communicator, int colour, mpi::StoredMessa
   return true;
 }
 
-bool SimWire::arrived(mpi::StoredMessage& message) const {
-  if (message.payload->arriving == MPI_REQUEST_NULL) return true;
+bool SimWire::arrived(mpi::Payload& payload) const {
+  if (payload.arriving == MPI_REQUEST_NULL) return true;
   world_.interleave();
-  if (!reception_of(message).complete) return false;
-  message.payload->arriving = MPI_REQUEST_NULL;
+  if (!reception_of(payload).complete) return false;
+  payload.arriving = MPI_REQUEST_NULL;
   return true;
+}
+
+void SimWire::keep_now(SimReceive& receive) {
+  if (receive.recorded == nullptr) return;
+  advance(receive);
+  if (receive.state != mpi::Receive::State::in_mpi || !receive.real->complete) return;
+  const auto recorded = std::exchange(receive.recorded, nullptr);
+  const auto& communicator = *receive.communicator;
+  const Message* matched = receive.real->message;
+  recorded->source =
+      communicator.world_rank_of(receive.delivered ? receive.envelope.source : matched->source);
+  recorded->tag = receive.delivered ? receive.envelope.tag : matched->tag;
+  const std::byte* bytes = bytes_of(receive.buffer);
+  recorded->payload->bytes.assign(bytes, bytes + message_bytes);
+  recorded->payload->awaited = false;
 }
 
 bool SimWire::probe(mpi::Communicator& communicator, int colour, int source, int tag,
@@ -112,8 +127,9 @@ void SimWire::deliver(mpi::Receive& receive, mpi::StoredMessage&& message) {
   request.envelope = {message.source, message.tag};
   world_.network.tick();
   request.given_at = world_.network.now();
-  world_.log(rank_, "receive {} gets stored message {}", request.stamp, number_of(message));
-  if (arrived(message)) {
+  world_.log(rank_, "receive {} gets stored message {}", request.stamp,
+             number_of(*message.payload));
+  if (arrived(*message.payload)) {
     start_delivery(request, std::move(message));
     return;
   }
@@ -122,7 +138,7 @@ void SimWire::deliver(mpi::Receive& receive, mpi::StoredMessage&& message) {
 }
 
 void SimWire::advance(SimReceive& receive) {
-  if (receive.state != mpi::Receive::State::assigned || !arrived(*receive.message)) return;
+  if (receive.state != mpi::Receive::State::assigned || !arrived(*receive.message->payload)) return;
   start_delivery(receive, std::move(*receive.message));
   receive.message.reset();
 }

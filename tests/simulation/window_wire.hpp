@@ -20,7 +20,8 @@ struct SimReceive : mpi::Receive {
   bool freed = false;      ///< the program has called MPI_Request_free
   bool delivered = false;  ///< from the store: the envelope is here, not in MPI's status
   mpi::Envelope envelope;
-  std::unique_ptr<mpi::StoredMessage> message;  ///< assigned: not all here yet
+  std::unique_ptr<mpi::StoredMessage> message;     ///< assigned: not all here yet
+  std::shared_ptr<mpi::RecordedMessage> recorded;  ///< by an epoch: its bytes are those received
   // For the checks:
   bool is_matched_message = false;  ///< MPI_Mrecv: the probe has been recorded
   std::uint64_t given_at = 0;       ///< delivered: when
@@ -38,9 +39,13 @@ class SimWire : public mpi::Wire {
              mpi::Envelope& envelope) override;
   void take(mpi::Receive& receive, int colour, const mpi::Envelope& envelope) override;
   void deliver(mpi::Receive& receive, mpi::StoredMessage&& message) override;
-  void keep(mpi::Receive&, std::shared_ptr<mpi::RecordedMessage>) override {}
+  void keep(mpi::Receive& receive, std::shared_ptr<mpi::RecordedMessage> recorded) override {
+    static_cast<SimReceive&>(receive).recorded = std::move(recorded);
+  }
 
-  bool arrived(mpi::StoredMessage& message) const;
+  /// Fills in what an epoch records of a receive, if it is complete.
+  void keep_now(SimReceive& receive);
+  bool arrived(mpi::Payload& payload) const;
   void advance(SimReceive& receive);
   void complete_cancelled(SimReceive& receive);
 
@@ -54,6 +59,6 @@ class SimWire : public mpi::Wire {
 Context context_of(const mpi::Communicator& communicator, int colour);
 std::byte* bytes_of(std::uint64_t& buffer);
 /// Which message it is, even before its bytes are here.
-std::uint64_t number_of(const mpi::StoredMessage& message);
+std::uint64_t number_of(const mpi::Payload& payload);
 
 }  // namespace cairn::window_simulation

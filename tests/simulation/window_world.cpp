@@ -7,6 +7,8 @@ namespace {
 
 /// Polls of every rank in which nothing happens, after which nothing ever will.
 constexpr std::uint64_t hopeless = 20;
+/// A rank that waits for others to cut counts its polls; more than these, it does not wait.
+constexpr std::uint64_t longest_patience = 3000;
 /// Far more calls of MPI's than an engine makes before it returns.
 constexpr std::uint64_t most_calls = 100'000;
 
@@ -45,8 +47,10 @@ bool World::step() {
     last_change_ = network.now();
     for (Actor* actor : actors) actor->quiet_steps = 0;
   }
-  return !network.idle() || std::any_of(actors.begin(), actors.end(), [](const Actor* actor) {
-    return !actor->finished && actor->quiet_steps < hopeless;
+  const bool patient = settings.checkpoints.kind != Checkpoints::Kind::none;
+  const std::uint64_t limit = patient ? longest_patience : hopeless;
+  return !network.idle() || std::any_of(actors.begin(), actors.end(), [&](const Actor* actor) {
+    return !actor->finished && actor->quiet_steps < limit;
   });
 }
 

@@ -14,6 +14,7 @@
 
 #include "mpi_bindings/communicator.hpp"
 #include "tests/simulation/sim_kernel.hpp"
+#include "tests/simulation/window_checkpoint.hpp"
 #include "tests/simulation/window_network.hpp"
 #include "tests/simulation/window_program.hpp"
 
@@ -32,6 +33,18 @@ enum class Defect {
   probe_without_window,  ///< M4, M6: probes ask MPI alone
 };
 
+/// Epochs with capture.
+struct Checkpoints {
+  /// None; or at a safe point agreed on, at every N-th safe point, with the marker cut.
+  enum class Kind { none, wish, every, marker };
+  Kind kind = Kind::none;
+  std::uint64_t every = 1;
+  double regions = 0;    ///< marker cut: chance that a blocking receive is in a safe region
+  double patience = 0;   ///< in steps and polls
+  double bad_write = 0;  ///< chance that a rank can't write
+  double no_memory = 0;  ///< chance that a rank can't be captured
+};
+
 struct Settings {
   double interleaving = 0;   ///< chance that something else happens before a call of MPI's
   double network = 0.4;      ///< chance that the network moves on instead of a rank
@@ -39,6 +52,8 @@ struct Settings {
   std::uint64_t epochs = 4;  ///< at most so many are started
   Network::Pace pace;
   double pull_current = 0;  ///< chance that a poll outside a window drains MPI (I5)
+  Checkpoints checkpoints;
+  std::uint64_t crash_at = 0;  ///< step at which all ranks die; 0: none
   Defect defect = Defect::none;
 };
 
@@ -76,6 +91,7 @@ class World {
   /// One thing happens; false when nothing can happen any more.
   bool step();
   void fail(const std::string& what);
+  Checkpoint& checkpoint(std::uint64_t epoch) { return checkpoints[epoch]; }
 
   /// Joins the meeting `key` of `members`.
   void join(std::pair<int, int> key, const std::vector<int>& members);
@@ -90,6 +106,8 @@ class World {
                 fmt::format(format, std::forward<Arguments>(arguments)...) + "\n";
   }
 
+  /// What has been captured, written and committed of each epoch.
+  std::map<std::uint64_t, Checkpoint> checkpoints;
   Random random;
   Network network;
   const Program& program;
