@@ -14,7 +14,7 @@ namespace cairn::mpi {
 /// A request of the program. Receives use all of their base; others only state, peer, tag and
 /// communicator. In the order of use: a send touches one cache line of it, a receive two.
 struct alignas(64) Request : Receive {
-  enum class Kind : std::uint8_t { send, receive, collective, duplication };
+  enum class Kind : std::uint8_t { send, receive, collective, duplication, buffered_send };
 
   Request() { state = State::in_mpi; }
 
@@ -31,7 +31,7 @@ struct alignas(64) Request : Receive {
   MPI_Request real = MPI_REQUEST_NULL;  ///< in_mpi: the request in MPI
   const char* call = "";                ///< name of the MPI call that made it
   Request* next_free = nullptr;         // Pool
-  // Receives:
+  // Receives, and persistent buffered sends:
   void* buffer = nullptr;
   MPI_Datatype type = MPI_DATATYPE_NULL;
   int count = 0;

@@ -1,4 +1,6 @@
 // Persistent requests: one request in MPI per colour, behind one handle.
+#include <utility>
+
 #include "mpi_bindings/wrappers.hpp"
 
 namespace cairn::mpi {
@@ -14,6 +16,17 @@ Request& new_persistent(Request::Kind kind, const char* call, Communicator& comm
   made.twins[0] = twins[0];
   made.twins[1] = twins[1];
   return made;
+}
+
+/// Open MPI 4.1 sends what happens to be in its buffer when a persistent buffered send of more than
+/// an eager message is started again: it is made anew.
+int renew_buffered(Request& request, int colour) {
+  const std::uint64_t bit = 1U << static_cast<unsigned>(colour);
+  const bool used = (std::exchange(request.stamp, request.stamp | bit) & bit) != 0;
+  if (!used) return MPI_SUCCESS;
+  native.Request_free(&request.twins[colour]);
+  return native.Bsend_init(request.buffer, request.count, request.type, request.peer, request.tag,
+                           request.communicator->colours[colour], &request.twins[colour]);
 }
 
 int make_send(SendInit init, const char* call, const void* buffer, int count, MPI_Datatype type,
@@ -49,11 +62,16 @@ inline int start_plainly(Request& request) {
 }
 
 int start(Request& request) {
-  if (fast.plain) [[likely]]
+  const bool buffered = request.kind == Request::Kind::buffered_send;
+  if (fast.plain && !buffered) [[likely]]
     return start_plainly(request);
   if (request.kind == Request::Kind::receive) return layer->post(request);
   layer->announce(*request.communicator, request.peer);
   const int colour = layer->colour();
+  if (buffered) {
+    const int error = renew_buffered(request, colour);
+    if (error != MPI_SUCCESS) return error;
+  }
   request.real = request.twins[colour];
   const int error = native.Start(&request.real);
   request.twins[colour] = request.real;  // MPI may have changed it
@@ -84,8 +102,26 @@ using namespace cairn::mpi;
 
 CAIRN_SEND_INIT_WRAPPER(Send_init, Send_init)
 CAIRN_SEND_INIT_WRAPPER(Ssend_init, Ssend_init)
-CAIRN_SEND_INIT_WRAPPER(Bsend_init, Bsend_init)
 CAIRN_SEND_INIT_WRAPPER(Rsend_init, Send_init)
+
+CAIRN_WRAPPER(int, Bsend_init)
+(const void* buffer, int count, MPI_Datatype type, int destination, int tag, MPI_Comm comm,
+ MPI_Request* request) {
+  const Entry entry;
+  Communicator* communicator = managed(comm, destination);
+  if (communicator == nullptr)
+    return native.Bsend_init(buffer, count, type, destination, tag, comm, request);
+  const int error = make_send(native.Bsend_init, "MPI_Bsend_init", buffer, count, type, destination,
+                              tag, *communicator, request);
+  if (error != MPI_SUCCESS) return error;
+  Request& made = *Requests::find(*request);
+  made.kind = Request::Kind::buffered_send;
+  made.stamp = 0;
+  made.buffer = const_cast<void*>(buffer);
+  made.count = count;
+  made.type = type;
+  return MPI_SUCCESS;
+}
 
 CAIRN_WRAPPER(int, Recv_init)
 (void* buffer, int count, MPI_Datatype type, int source, int tag, MPI_Comm comm,
@@ -111,7 +147,7 @@ CAIRN_WRAPPER(int, Recv_init)
 
 CAIRN_WRAPPER(int, Start)(MPI_Request* request) {
   Request* known = Requests::find(*request);
-  if (fast.plain && known != nullptr) [[likely]]
+  if (fast.plain && known != nullptr && known->kind != Request::Kind::buffered_send) [[likely]]
     return start_plainly(*known);
   const Entry entry;
   return known == nullptr ? native.Start(request) : start(*known);

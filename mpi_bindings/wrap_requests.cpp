@@ -10,6 +10,7 @@ CAIRN_WRAPPER(int, Cancel)(MPI_Request* request) {
   known->simple = false;
   switch (known->kind) {
     case Request::Kind::send:
+    case Request::Kind::buffered_send:
       // It has been counted. Open MPI can't cancel sends either.
       return MPI_SUCCESS;
     case Request::Kind::receive:
@@ -60,14 +61,17 @@ CAIRN_WRAPPER(int, Request_get_status)(MPI_Request request, int* flag, MPI_Statu
   return error;
 }
 
-/// A pending receive may have to be posted again, so Cairn needs its type for as long.
+/// A pending receive may have to be posted again, and a buffered send made again: Cairn needs the
+/// type for as long.
 CAIRN_WRAPPER(int, Type_free)(MPI_Datatype* type) {
   const Entry entry;
   fast.small_type = {};  // another type may get the same handle
   if (layer != nullptr && type != nullptr) {
     layer->requests().for_each([&](Request& request) {
-      const bool uses = request.kind == Request::Kind::receive && request.type == *type &&
-                        !request.own_type && (request.active() || request.persistent);
+      const bool keeps =
+          request.kind == Request::Kind::receive || request.kind == Request::Kind::buffered_send;
+      const bool uses = keeps && request.type == *type && !request.own_type &&
+                        (request.active() || request.persistent);
       if (!uses) return;
       // Not MPI_Type_dup: that calls the program's attribute functions.
       PMPI_Type_contiguous(1, *type, &request.type);

@@ -54,6 +54,36 @@ TEST(Requests, Waitall) {
   four.check();
 }
 
+/// More than an eager message: plain Open MPI 4.1 sends it right only once.
+TEST(Requests, PersistentBufferedSendsAgain) {
+  constexpr int count = 4096;
+  constexpr int times = 4;
+  constexpr int bytes = count * static_cast<int>(sizeof(int));
+  std::vector<char> space(static_cast<std::size_t>(2 * times * (bytes + MPI_BSEND_OVERHEAD)));
+  MPI_Buffer_attach(space.data(), static_cast<int>(space.size()));
+  std::vector<int> sent(count);
+  MPI_Datatype type = MPI_DATATYPE_NULL;
+  MPI_Type_contiguous(count, MPI_INT, &type);
+  MPI_Type_commit(&type);
+  MPI_Request request = MPI_REQUEST_NULL;
+  MPI_Bsend_init(sent.data(), 1, type, peer(), 0, MPI_COMM_WORLD, &request);
+  MPI_Type_free(&type);
+  for (int i = 0; i < times; ++i) {
+    sent.assign(count, i + 1);
+    MPI_Start(&request);
+    MPI_Wait(&request, MPI_STATUS_IGNORE);
+  }
+  MPI_Request_free(&request);
+  std::vector<int> received(count);
+  for (int i = 0; i < times; ++i) {
+    MPI_Recv(received.data(), count, MPI_INT, peer(), 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+    EXPECT_EQ(received, std::vector<int>(count, i + 1));
+  }
+  void* detached = nullptr;
+  int size = 0;
+  MPI_Buffer_detach(&detached, &size);
+}
+
 TEST(Requests, WaitallWithoutStatuses) {
   Four four;
   MPI_Waitall(4, four.requests.data(), MPI_STATUSES_IGNORE);
