@@ -10,82 +10,34 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <cairn/cairn.hpp>
 
+#include "apps/bench/plain_files.hpp"
+
 namespace {
 
 namespace fs = std::filesystem;
-
-int rank = 0;
-
-[[noreturn]] void fail(const std::string& message) {
-  std::fprintf(stderr, "bench_checkpoint: rank %d: %s\n", rank, message.c_str());
-  MPI_Abort(MPI_COMM_WORLD, 1);
-  std::abort();
-}
-
-// Seconds that `work` takes on the slowest rank. PMPI: none of it passes through Cairn.
-double seconds_of(const std::function<void()>& work) {
-  PMPI_Barrier(MPI_COMM_WORLD);
-  const auto begin = std::chrono::steady_clock::now();
-  work();
-  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
-  double mine = elapsed.count();
-  double slowest = 0;
-  PMPI_Allreduce(&mine, &slowest, 1, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD);
-  return slowest;
-}
-
-using Field = std::vector<double>;
-
-void write_plain(const std::string& path, const Field& field) {
-  const int file = ::open(path.c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0600);
-  if (file < 0) fail("can't create " + path);
-  const char* data = reinterpret_cast<const char*>(field.data());
-  const std::size_t bytes = field.size() * sizeof(double);
-  for (std::size_t done = 0; done < bytes;) {
-    const ssize_t n = ::pwrite(file, data + done, bytes - done, static_cast<off_t>(done));
-    if (n <= 0) fail("can't write " + path);
-    done += static_cast<std::size_t>(n);
-  }
-  if (::fsync(file) != 0 || ::close(file) != 0) fail("can't sync " + path);
-}
-
-void read_plain(const std::string& path, Field& field) {
-  const int file = ::open(path.c_str(), O_RDONLY);
-  if (file < 0) fail("can't open " + path);
-  char* data = reinterpret_cast<char*>(field.data());
-  const std::size_t bytes = field.size() * sizeof(double);
-  for (std::size_t done = 0; done < bytes;) {
-    const ssize_t n = ::pread(file, data + done, bytes - done, static_cast<off_t>(done));
-    if (n <= 0) fail("can't read " + path);
-    done += static_cast<std::size_t>(n);
-  }
-  ::close(file);
-}
+using cairn::bench::fail;
+using cairn::bench::Field;
+using cairn::bench::rank;
+using cairn::bench::read_plain;
+using cairn::bench::seconds_of;
+using cairn::bench::warm_page_cache;
+using cairn::bench::write_plain;
 
 // Every element differs from round to round and from rank to rank.
 void fill(Field& field, int round) {
   for (std::size_t i = 0; i < field.size(); ++i) {
     field[i] = static_cast<double>(i) + 1e9 * rank + 0.001 * round;
   }
-}
-
-// First touch is slow on virtual machines: has the pages that the rounds will need used once.
-void warm_page_cache(const Field& field) {
-  const std::string path = "warm-" + std::to_string(rank);
-  for (int i = 0; i < 3; ++i) write_plain(path + "." + std::to_string(i), field);
-  for (int i = 0; i < 3; ++i) fs::remove(path + "." + std::to_string(i));
 }
 
 // Has the files below a directory read from the disk next time.

@@ -8,7 +8,7 @@
 not exactly value / baseline, and `quartiles` are theirs. The baseline runs in every round, next to
 what it is compared with. Fields that make no sense in a row are not there.
 
-usage: run.py [overhead|checkpoint|disk|units …] [--json FILE] [--rounds N]
+usage: run.py [overhead|checkpoint|blocking|disk|units …] [--json FILE] [--rounds N]
 Binaries come from $BUILD_BIN."""
 
 import argparse
@@ -47,6 +47,31 @@ def checkpoint(rounds):
     return results
 
 
+# ---- blocking: how long a checkpoint keeps the program -------------------------------------------
+
+def blocking(rounds):
+    ranks = 2
+    results = []
+    for mib in (64, 256, 1024):
+        with tempfile.TemporaryDirectory(prefix="bench-", dir=BIN.parent) as directory:
+            env = {"CAIRN_DIR": str(pathlib.Path(directory) / "cairn")}
+            output, _ = mpirun(ranks, BIN / "bench_blocking", mib, rounds + 1, cwd=directory,
+                               env=env)
+        lines = [json.loads(line) for line in output.splitlines()][1:]
+
+        def add(metric, name, baseline, target=None):
+            results.append(row("blocking", f"{ranks}x{mib}MiB", metric, "s",
+                               [line[name] for line in lines],
+                               [line[baseline] for line in lines], target))
+        add("blocked/memcpy", "blocked", "memcpy", 1.2)
+        add("blocked/coordinated", "blocked", "waiting")
+        add("blocked_next_to_a_rank_1_s_late/blocked", "blocked_by_late", "blocked")
+        add("committed/plain", "committed", "plain", 1.11)
+        add("coordinated/plain", "waiting", "plain", 1.11)
+        add("step_during/step", "step_during", "step_before")
+    return results
+
+
 # ---- disk: ways to write a file ------------------------------------------------------------------
 
 def disk(rounds):
@@ -81,7 +106,8 @@ def units(_rounds):
     return results
 
 
-BENCHMARKS = {"overhead": overhead, "checkpoint": checkpoint, "disk": disk, "units": units}
+BENCHMARKS = {"overhead": overhead, "checkpoint": checkpoint, "blocking": blocking,
+              "disk": disk, "units": units}
 
 
 def print_table(results):
