@@ -52,6 +52,9 @@ struct Call {
   const Communicator* communicator = nullptr;
   int peer = MPI_PROC_NULL;
   int tag = MPI_ANY_TAG;
+  /// The requests that it waits for, all of them.
+  const MPI_Request* requests = nullptr;
+  int count = 0;
 };
 
 /// "MPI_Recv (source 3, tag 7, communicator world.1)"
@@ -196,13 +199,14 @@ class ChannelLayer {
   /// Whether the program is in a blocking receive or probe that has got nothing yet, so that it can
   /// be called again after a restart.
   bool in_repeatable_call() const;
-  /// The channel that a blocking receive or probe waits for, if it is one channel.
+  /// What the program's blocking call can't do without: so many messages from a source.
   struct AwaitedChannel {
     std::uint64_t communicator;
     int source;                   ///< rank of MPI_COMM_WORLD
     std::uint64_t wire_received;  ///< in this colour interval
+    std::uint64_t needed;         ///< more than these
   };
-  std::optional<AwaitedChannel> awaited_channel();
+  std::vector<AwaitedChannel> awaited_channels();
   /// Requests and matched messages that the program has yet to complete.
   std::size_t pending_requests();
 

@@ -80,12 +80,29 @@ bool ChannelLayer::in_repeatable_call() const {
   return waits_for_message() && std::string_view{current_call_.name} != "MPI_Sendrecv";
 }
 
-std::optional<ChannelLayer::AwaitedChannel> ChannelLayer::awaited_channel() {
-  const bool receives = waits_for_message() && current_call_.peer >= 0;
-  if (!receives || current_call_.communicator == nullptr) return std::nullopt;
-  Communicator& communicator = *by_id_.at(current_call_.communicator->id);
-  const Channel& channel = communicator.channel(current_call_.peer);
-  return AwaitedChannel{communicator.id, channel.world_rank, channel.wire_received()};
+std::vector<ChannelLayer::AwaitedChannel> ChannelLayer::awaited_channels() {
+  std::vector<AwaitedChannel> awaited;
+  const auto add = [&](const Communicator* known, int peer) {
+    if (known == nullptr || peer < 0) return;
+    Communicator& communicator = *by_id_.at(known->id);
+    const Channel& channel = communicator.channel(peer);
+    for (auto& one : awaited) {
+      if (one.communicator != communicator.id || one.source != channel.world_rank) continue;
+      ++one.needed;
+      return;
+    }
+    awaited.push_back({communicator.id, channel.world_rank, channel.wire_received(), 1});
+  };
+  if (waits_for_message()) {
+    add(current_call_.communicator, current_call_.peer);
+  } else {
+    for (int i = 0; i < current_call_.count; ++i) {
+      const Request* request = Requests::find(current_call_.requests[i]);
+      if (request == nullptr || request->kind != Request::Kind::receive) continue;
+      if (request->active() && !request->counted) add(request->communicator, request->peer);
+    }
+  }
+  return awaited;
 }
 
 std::uint64_t ChannelLayer::collective_fingerprint() {

@@ -161,13 +161,18 @@ class Batch {
     return error;
   }
 
-  Call describe(const char* name) const {
+  /// `all`: the call waits for all of them.
+  Call describe(const char* name, bool all) const {
     Call call{name, nullptr, MPI_PROC_NULL, MPI_ANY_TAG};
     for (int i = 0; i < count_; ++i) {
       const Request* request = Requests::find(handles_[i]);
       if (request == nullptr || !request->active()) continue;
       call = {name, request->communicator, request->peer, request->tag};
       if (request->kind == Request::Kind::receive) break;
+    }
+    if (all) {
+      call.requests = handles_;
+      call.count = count_;
     }
     return call;
   }
@@ -271,7 +276,7 @@ int test_some(Batch& batch, int count, int* done, int* indices, MPI_Status* stat
   if (layer == nullptr || request == nullptr) return native.Wait(request, status);
   return poll_until(
       [&] {
-        return Batch{1, request}.describe("MPI_Wait");
+        return Batch{1, request}.describe("MPI_Wait", true);
       },
       [&](int* flag) { return test_one(request, flag, status); });
 }
@@ -283,7 +288,7 @@ int test_some(Batch& batch, int count, int* done, int* indices, MPI_Status* stat
   if (fast.quiet && batch.refresh()) {
     error = native.Waitall(count, batch.real(), batch.statuses(statuses));
   } else {
-    error = poll_until([&] { return batch.describe("MPI_Waitall"); },
+    error = poll_until([&] { return batch.describe("MPI_Waitall", true); },
                        [&](int* flag) { return test_all(batch, count, flag, statuses); });
   }
   return batch.complete_many(count, nullptr, batch.statuses(statuses), error);
@@ -353,7 +358,7 @@ CAIRN_WRAPPER(int, Waitany)(int count, MPI_Request* requests, int* index, MPI_St
   MPI_Status own;
   MPI_Status* seen = status == MPI_STATUS_IGNORE ? &own : status;
   const int error =
-      poll_until([&] { return batch.describe("MPI_Waitany"); },
+      poll_until([&] { return batch.describe("MPI_Waitany", false); },
                  [&](int* flag) { return test_any(batch, count, index, flag, seen); });
   if (*index == MPI_UNDEFINED) return error;
   return batch.complete(*index, *seen, error, true);
@@ -391,7 +396,7 @@ CAIRN_WRAPPER(int, Waitsome)
   if (layer == nullptr || count <= 0 || requests == nullptr)
     return native.Waitsome(count, requests, done, indices, statuses);
   Batch batch{count, requests};
-  const int error = poll_until([&] { return batch.describe("MPI_Waitsome"); },
+  const int error = poll_until([&] { return batch.describe("MPI_Waitsome", false); },
                                [&](int* flag) {
                                  const int result =
                                      test_some(batch, count, done, indices, statuses);

@@ -76,10 +76,12 @@ void Snapshot::finalize() {
   for (MPI_Comm& comm : comms_) mpi::native.Comm_free(&comm);
 }
 
-std::optional<protocol::AwaitedChannel> Snapshot::awaited_channel() {
-  const auto awaited = layer_.awaited_channel();
-  if (!awaited) return std::nullopt;
-  return protocol::AwaitedChannel{awaited->communicator, awaited->source, awaited->wire_received};
+std::vector<protocol::AwaitedChannel> Snapshot::awaited_channels() {
+  std::vector<protocol::AwaitedChannel> awaited;
+  for (const auto& one : layer_.awaited_channels()) {
+    awaited.push_back({one.communicator, one.source, one.wire_received, one.needed});
+  }
+  return awaited;
 }
 
 void Snapshot::capture(Status& why_not, bool& no_memory) {

@@ -76,7 +76,7 @@ class Snapshot : private protocol::SnapshotOwner {
   std::uint64_t program_fingerprint() override { return host_.program_fingerprint(); }
   const std::string& reason() const override { return host_.reason(); }
   bool in_repeatable_call() override { return layer_.in_repeatable_call(); }
-  std::optional<protocol::AwaitedChannel> awaited_channel() override;
+  std::vector<protocol::AwaitedChannel> awaited_channels() override;
   std::string present_call() const override { return describe(layer_.current_call()); }
   void capture(Status& why_not, bool& no_memory) override;
   void begin(const Status& why_not) override;

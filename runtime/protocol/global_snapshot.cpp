@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/checksum.hpp"
@@ -107,17 +108,20 @@ bool GlobalSnapshot::may_cut_in_region() const {
 
 /// E6: this rank can't come to its cut, since what it waits for is held back until it has cut.
 bool GlobalSnapshot::hopeless() {
-  const auto awaited = owner_.awaited_channel();
-  if (!awaited) return false;
-  for (const auto& marker : epochs_.early_markers()) {
-    if (marker.peer != awaited->source) continue;
-    std::uint64_t sent = 0;
-    for (const auto& count : marker.counts) {
-      if (count.communicator == awaited->communicator) sent = count.messages;
+  if (epochs_.early_markers().empty()) return false;
+  const auto awaited = owner_.awaited_channels();
+  const auto never_comes = [&](const AwaitedChannel& one) {
+    for (const auto& marker : epochs_.early_markers()) {
+      if (marker.peer != one.source) continue;
+      std::uint64_t sent = 0;
+      for (const auto& count : marker.counts) {
+        if (count.communicator == one.communicator) sent = count.messages;
+      }
+      return sent < one.wire_received + one.needed;
     }
-    return sent == awaited->wire_received;
-  }
-  return false;
+    return false;
+  };
+  return std::any_of(awaited.begin(), awaited.end(), never_comes);
 }
 
 void GlobalSnapshot::cut(Status why_not) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <cairn/status.hpp>
 
@@ -23,11 +24,12 @@ struct EpochOutcome {
   bool missed = false;   ///< … that a rank was past the cut already: nothing to report
 };
 
-/// What a rank waits for in a blocking receive or probe from one source.
+/// What a rank's blocking call can't do without.
 struct AwaitedChannel {
   std::uint64_t communicator = 0;
   int source = 0;                   ///< rank of MPI_COMM_WORLD
   std::uint64_t wire_received = 0;  ///< messages of the colour interval taken off MPI
+  std::uint64_t needed = 1;         ///< more than these
 };
 
 /// What a snapshot asks of its rank, in the order in which it does.
@@ -37,7 +39,7 @@ class SnapshotOwner : public Participant {
   virtual const std::string& reason() const = 0;
   /// Whether the call that the program blocks in can be made again after a restart.
   virtual bool in_repeatable_call() = 0;
-  virtual std::optional<AwaitedChannel> awaited_channel() = 0;
+  virtual std::vector<AwaitedChannel> awaited_channels() = 0;
   /// The MPI call that the program is in, for people.
   virtual std::string present_call() const = 0;
 

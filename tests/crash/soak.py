@@ -23,7 +23,9 @@ PROGRAMS = {
 BETWEEN_EXCHANGES = {"heat2d", "cg"}  # their messages are all received at a safe point
 MARKER_CUT = {"taskfarm"}  # has no safe point that is the same on all ranks
 INTERVALS = ["0.05", "0.3", "every:40", "every:333"]
-PROTOCOLS = ["chandy-lamport", "chandy-lamport", "coordinated"]  # a job may change it at a restart
+# Protocol and cut; a job may change them at a restart.
+PROTOCOLS = [("chandy-lamport", "aligned"), ("chandy-lamport", "aligned"),
+             ("chandy-lamport", "marker"), ("coordinated", "aligned")]
 
 
 @dataclasses.dataclass
@@ -55,9 +57,11 @@ def one_run(workspace, directory, tally, options, dice, longest):
     delay = dice.uniform(0.05, 0.8) * longest
     victim = dice.choice([*range(options.ranks), None])
     interval = dice.choice(INTERVALS)
+    protocol, cut = dice.choice([one for one in PROTOCOLS if options.cut in (one[1], "both")])
+    if tally.program in MARKER_CUT:
+        protocol, cut = "chandy-lamport", "marker"
     job = workspace.start(options.ranks, PROGRAMS[tally.program], DIR=directory, INTERVAL=interval,
-                          PROTOCOL="chandy-lamport" if tally.program in MARKER_CUT else
-                          dice.choice(PROTOCOLS))
+                          PROTOCOL=protocol, CUT=cut)
     tally.runs += 1
     killed = False
     if tally.kills < options.kills and not job.wait(delay):
@@ -66,7 +70,7 @@ def one_run(workspace, directory, tally, options, dice, longest):
     killed = killed and outcome.status != 0  # it can end in the moment of the kill
     tally.kills += killed
 
-    when = f"run {tally.runs} (interval {interval}, kill of {victim} at {delay:.2f} s: {killed})"
+    when = f"run {tally.runs} ({protocol}, {cut}, interval {interval}, kill of {victim} at {delay:.2f} s: {killed})"
     if outcome.continued:
         tally.continued += 1
         check(before and outcome.continued[1] == before[-1],
@@ -113,6 +117,7 @@ def main():
     parser.add_argument("programs", nargs="*", metavar="APP", help=f"of {', '.join(PROGRAMS)}")
     parser.add_argument("--kills", type=int, default=10, help="per program (default 10)")
     parser.add_argument("--ranks", type=int, default=4)
+    parser.add_argument("--cut", choices=["aligned", "marker", "both"], default="both")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     options = parser.parse_args()
     for name in options.programs:

@@ -41,7 +41,7 @@ class SimRank : public Actor, public SimProgram {
   std::string obstacle() const override;
   RankState capture() const override;
   bool in_repeatable_call() const override;
-  std::optional<protocol::AwaitedChannel> awaited_channel() override;
+  std::vector<protocol::AwaitedChannel> awaited_channels() override;
 
   void restore(const RankState& state, const std::vector<const Message*>& messages);
   void post_pending();
@@ -89,6 +89,7 @@ class SimRank : public Actor, public SimProgram {
     const SimReceive* receive = nullptr;
   };
   std::optional<Awaits> awaits_;
+  std::vector<const SimReceive*> awaits_all_;  ///< of a call that waits for all of them
   std::unique_ptr<SimProtocol> protocol_;
 };
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "runtime/protocol/epochs.hpp"
 #include "runtime/protocol/global_snapshot.hpp"
@@ -76,7 +77,7 @@ class SimProgram {
   virtual RankState capture() const = 0;
   /// In a blocking receive or probe that a restart may make again.
   virtual bool in_repeatable_call() const = 0;
-  virtual std::optional<protocol::AwaitedChannel> awaited_channel() = 0;
+  virtual std::vector<protocol::AwaitedChannel> awaited_channels() = 0;
 };
 
 /// As SessionImpl and Snapshot: the real protocol; copying and writing as short as can be.
@@ -103,8 +104,8 @@ class SimSession : public SimProtocol, private protocol::SnapshotOwner {
   std::uint64_t collective_fingerprint() override;
   std::uint64_t program_fingerprint() override { return 0; }
   bool in_repeatable_call() override { return program_.in_repeatable_call(); }
-  std::optional<protocol::AwaitedChannel> awaited_channel() override {
-    return program_.awaited_channel();
+  std::vector<protocol::AwaitedChannel> awaited_channels() override {
+    return program_.awaited_channels();
   }
   std::string present_call() const override { return "a call"; }
   void capture(Status& why_not, bool& no_memory) override;

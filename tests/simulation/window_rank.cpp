@@ -137,13 +137,27 @@ bool SimRank::in_repeatable_call() const {
   return receive == nullptr || (!receive->counted && !receive->delivered);
 }
 
-std::optional<protocol::AwaitedChannel> SimRank::awaited_channel() {
-  if (!awaits_ || awaits_->peer < 0) return std::nullopt;
-  const SimReceive* receive = awaits_->receive;
-  if (receive != nullptr && (receive->counted || receive->delivered)) return std::nullopt;
-  auto& communicator = layer.communicator(awaits_->communicator);
-  const mpi::Channel& channel = communicator.channel(awaits_->peer);
-  return protocol::AwaitedChannel{communicator.id, channel.world_rank, channel.wire_received()};
+std::vector<protocol::AwaitedChannel> SimRank::awaited_channels() {
+  std::vector<protocol::AwaitedChannel> awaited;
+  const auto add = [&](mpi::Communicator& communicator, int peer) {
+    if (peer < 0) return;
+    const mpi::Channel& channel = communicator.channel(peer);
+    for (auto& one : awaited) {
+      if (one.communicator != communicator.id || one.source != channel.world_rank) continue;
+      ++one.needed;
+      return;
+    }
+    awaited.push_back({communicator.id, channel.world_rank, channel.wire_received(), 1});
+  };
+  if (awaits_) {
+    const SimReceive* receive = awaits_->receive;
+    const bool has_it = receive != nullptr && (receive->counted || receive->delivered);
+    if (!has_it) add(layer.communicator(awaits_->communicator), awaits_->peer);
+  }
+  for (const SimReceive* receive : awaits_all_) {
+    if (!receive->counted) add(*receive->communicator, receive->peer);
+  }
+  return awaited;
 }
 
 bool SimRank::may_be_in_region(const Op& op) {
@@ -385,7 +399,12 @@ Task SimRank::wait(const Op& op) {
       return wants_all ? done.size() == asked.size() : !done.empty();
     };
     if (op.how != Op::Wait::test) {
+      for (const Request* request : asked) {
+        const bool all = op.how == Op::Wait::all && request->receive != nullptr;
+        if (all) awaits_all_.push_back(request->receive);
+      }
       co_await poll_until(test);
+      awaits_all_.clear();
     } else if (layer.poll(); !test()) {
       co_await pause();
       done.clear();
