@@ -182,7 +182,7 @@ TEST_F(Damage, NonsenseInTablesIsSurvived) {
       std::memcpy(&changed[extent.offset + std::min(at, extent.bytes - bytes)], &value, bytes);
     }
     write_file(state, changed);
-    CommitRecord resealed{record->info, *scan_state(state)};
+    CommitRecord resealed{record->info, *scan_state(state), {}};
     write_file(commit, format_commit(resealed));
     read_all(store.epoch_path(1));
     readable += verify_epoch(store, 1).good;

@@ -130,8 +130,8 @@ TEST_P(FailingWrite, IsReportedByEveryRankAndTheNextEpochWorks) {
     sample.flat("large", ElementType::uint8, 1, (5 << 19) + 7);
     sample.shaped("c", ElementType::float64, 8, {8, static_cast<std::uint64_t>(world_size())},
                   {0, static_cast<std::uint64_t>(world_rank())}, {8, 1});
-    const Status status =
-        write_epoch(store, sample_info(epoch, world_size()), sample.state(), GetParam());
+    const Status status = write_epoch(store, sample_info(epoch, world_size()), sample.state(),
+                                      {.driver = GetParam()});
     writes_left = -1;
     // Rank 0 also writes COMMIT.json; its failure is only known there.
     int ok = status.ok();

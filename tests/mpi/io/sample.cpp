@@ -104,7 +104,7 @@ EpochInfo sample_info(std::uint64_t epoch, int ranks) {
 }
 
 Status write_epoch(const Store& store, const EpochInfo& info, const RankState& state,
-                   WriteDriver driver) {
+                   const WriteOptions& options) {
   int good = 1;
   if (world_rank() == 0) {
     good = store.prepare({info.application, {"./sample"}, info.uuid, info.ranks}).ok() &&
@@ -114,7 +114,7 @@ Status write_epoch(const Store& store, const EpochInfo& info, const RankState& s
   if (good == 0) return {Code::io_error, "prepare or begin failed"};
   const std::filesystem::path directory =
       store.directory() / (".tmp-" + epoch_directory_name(info.epoch));
-  const Status status = write_state(MPI_COMM_WORLD, directory / state_file, info, state, driver);
+  const Status status = write_state(MPI_COMM_WORLD, directory / state_file, info, state, options);
   Status committed;
   if (world_rank() == 0) {
     if (status) {

@@ -60,6 +60,6 @@ EpochInfo sample_info(std::uint64_t epoch, int ranks);
 
 /// begin (rank 0), write_state (all), commit (rank 0). Collective; ok when the epoch is committed.
 Status write_epoch(const Store& store, const EpochInfo& info, const RankState& state,
-                   WriteDriver driver = WriteDriver::direct);
+                   const WriteOptions& options = {});
 
 }  // namespace cairn::io

@@ -220,8 +220,8 @@ TEST_F(StateWriteTest, PreparesAndPublishesInTheThread) {
     const auto made = store.begin(next);
     return made ? Status{} : made.status();
   };
-  options.publish = [&](const Datasets& datasets) {
-    const auto committed = store.commit(info, datasets);
+  options.publish = [&](const WrittenFiles& files) {
+    const auto committed = store.commit(info, files);
     return committed ? Status{} : committed.status();
   };
   Sample sample = Sample::full(world_rank(), world_size());
@@ -247,8 +247,8 @@ TEST_F(StateWriteTest, PreparesAndPublishesInTheThread) {
 TEST_F(StateWriteTest, TellsEveryRankThatPublishingFailed) {
   StateWrite::Options options;
   int calls = 0;
-  options.publish = [&](const Datasets& datasets) {
-    calls += datasets.count(ranks_table) == 1 ? 1 : 100;
+  options.publish = [&](const WrittenFiles& files) {
+    calls += files.state.count(ranks_table) == 1 ? 1 : 100;
     return Status{Code::io_error, "can't publish it"};
   };
   StateWrite write{MPI_COMM_WORLD, path, info, options};
