@@ -100,6 +100,13 @@ bool create_dataset(hid_t file, const std::string& path, hid_t type,
   return true;
 }
 
+/// A name as H5Pset_virtual takes it, where '%' begins a format.
+std::string escape_percent(const std::string& name) {
+  std::string escaped;
+  for (const char c : name) escaped += c == '%' ? "%%" : std::string(1, c);
+  return escaped;
+}
+
 /// Creates a dataset whose elements are in the nodes' files.
 bool create_virtual_dataset(hid_t file, const std::string& path, hid_t type,
                             const std::vector<std::uint64_t>& shape,
@@ -115,6 +122,7 @@ bool create_virtual_dataset(hid_t file, const std::string& path, hid_t type,
     return H5Sselect_hyperslab(space, H5S_SELECT_SET, offset.data(), nullptr, one.data(),
                                extent.data()) >= 0;
   };
+  const std::string name = escape_percent(path);
   std::map<std::uint64_t, std::uint64_t> elements;  // of each node's dataset
   for (const Mapping& mapping : mappings) {
     elements[mapping.node] = mapping.start + *volume(mapping.box.shape);
@@ -128,7 +136,7 @@ bool create_virtual_dataset(hid_t file, const std::string& path, hid_t type,
     if (!select(whole.get(), mapping.box) ||
         !select(source.get(), {{mapping.start}, {*volume(mapping.box.shape)}}) ||
         H5Pset_virtual(creation.get(), whole.get(), node_file_name(mapping.node).c_str(),
-                       path.c_str(), source.get()) < 0) {
+                       name.c_str(), source.get()) < 0) {
       return false;
     }
   }

@@ -35,16 +35,26 @@ void expect_equal(const StateReader& reader, int rank, Sample& expected) {
   EXPECT_EQ(*messages, state.messages);
 }
 
-class RoundTrip : public testing::TestWithParam<WriteDriver> {};
-INSTANTIATE_TEST_SUITE_P(Drivers, RoundTrip,
-                         testing::Values(WriteDriver::direct, WriteDriver::mpiio));
+/// How a file is written, and what TestNodes is made of.
+struct Way {
+  WriteDriver driver;
+  int ranks;
+};
+
+class RoundTrip : public testing::TestWithParam<Way> {};
+INSTANTIATE_TEST_SUITE_P(Ways, RoundTrip,
+                         testing::Values(Way{WriteDriver::direct, 0}, Way{WriteDriver::mpiio, 0},
+                                         Way{WriteDriver::direct, 1}, Way{WriteDriver::direct, 2},
+                                         Way{WriteDriver::direct, 3},
+                                         Way{WriteDriver::direct, -2}));
 
 TEST_P(RoundTrip, RestoresEverything) {
   const SharedDirectory directory;
   const Store store{directory.path() / "cairn"};
+  const TestNodes nodes{GetParam().ranks};
   Sample sample = Sample::full(world_rank(), world_size());
-  const Status status =
-      write_epoch(store, sample_info(3, world_size()), sample.state(), {.driver = GetParam()});
+  const Status status = write_epoch(store, sample_info(3, world_size()), sample.state(),
+                                    {.driver = GetParam().driver, .group = nodes.group()});
   ASSERT_TRUE(status.ok()) << status.message();
 
   const auto mine = StateReader::open(store.epoch_path(3), world_rank());
