@@ -106,6 +106,7 @@ TEST_F(StateWriteTest, MakesTheFileThatBlockingMakes) {
   EXPECT_GT(write.written_bytes(), std::uint64_t{3} << 20);
   EXPECT_GT(write.writer_seconds(), 0.0);
   EXPECT_TRUE(content(path) == content(blocking));
+  PMPI_Barrier(MPI_COMM_WORLD);  // the commit renames the directory
   ASSERT_TRUE(commit().ok());
   if (world_rank() == 0) {
     EXPECT_TRUE(verify_epoch(store, epoch).good);
