@@ -17,11 +17,11 @@ constexpr std::array points = {
     "flipped"sv,              // the colour has been flipped, markers not yet sent
     "drained"sv,              // all late messages are in the store
     "directory_created"sv,    // rank 0: the temporary directory exists
-    "file_created"sv,         // state.h5 exists and is open, no data written
+    "file_created"sv,         // the file for the data exists and is open, nothing written
     "half_written"sv,         // some regions are written
     "written"sv,              // all data and tables are written, not yet synced
-    "data_synced"sv,          // state.h5 has been fsynced
-    "closed"sv,               // state.h5 is closed
+    "data_synced"sv,          // the files have been fsynced
+    "closed"sv,               // the files are closed
     "prepared"sv,             // every rank has voted to commit
     "commit_half_written"sv,  // rank 0: COMMIT.json has half of its bytes
     "commit_written"sv,       // rank 0: COMMIT.json is written, not synced

@@ -24,16 +24,16 @@ ordered_json state_to_json(const StateIndex& state) {
     sums[path] = ordered_json::array();
     for (const std::uint64_t value : values) sums[path].push_back(to_hex(value));
   }
-  return {{"name", state_file},
+  return {{"name", state.name},
           {"size", state.bytes},
           {"metadata_checksum", to_hex(state.metadata_checksum)},
           {"datasets", datasets},
           {"table_checksums", sums}};
 }
 
-bool state_from_json(const json& file, StateIndex& state) {
-  std::string name, sum;
-  if (!file.is_object() || !get(file, "name", name) || name != state_file) return false;
+bool state_from_json(const json& file, std::string_view name, StateIndex& state) {
+  std::string sum;
+  if (!file.is_object() || !get(file, "name", state.name) || state.name != name) return false;
   if (!get(file, "size", state.bytes) || !get(file, "metadata_checksum", sum)) return false;
   if (!from_hex(sum, state.metadata_checksum)) return false;
   const auto datasets = file.find("datasets");
@@ -74,9 +74,17 @@ bool info_from_json(const json& document, EpochInfo& info) {
 
 bool from_json(const json& document, CommitRecord& record) {
   if (!info_from_json(document, record.info)) return false;
+  if (!get(document, "format_version", record.version)) return false;
   const auto files = document.find("files");
-  return files != document.end() && files->is_array() && files->size() == 1 &&
-         state_from_json((*files)[0], record.state) && record.info.bytes == record.state.bytes;
+  if (files == document.end() || !files->is_array() || files->empty()) return false;
+  if (!state_from_json((*files)[0], state_file, record.state)) return false;
+  std::uint64_t bytes = record.state.bytes;
+  for (std::size_t i = 1; i < files->size(); ++i) {
+    StateIndex& node = record.nodes.emplace_back();
+    if (!state_from_json((*files)[i], node_file_name(i - 1), node)) return false;
+    bytes += node.bytes;
+  }
+  return record.info.bytes == bytes;
 }
 
 }  // namespace
@@ -98,10 +106,11 @@ std::string format_commit(const CommitRecord& record) {
   document["bytes"] = info.bytes;
   document["committed_at"] = info.committed_at;
   document["files"] = ordered_json::array({state_to_json(record.state)});
+  for (const StateIndex& node : record.nodes) document["files"].push_back(state_to_json(node));
   return seal(document);
 }
 
-Result<CommitRecord> read_commit_record(const std::filesystem::path& epoch_directory) {
+Result<CommitRecord> read_commit_file(const std::filesystem::path& epoch_directory) {
   const std::filesystem::path path = epoch_directory / commit_file;
   const auto document = read_sealed(path);
   if (!document) return document.status();
@@ -110,17 +119,17 @@ Result<CommitRecord> read_commit_record(const std::filesystem::path& epoch_direc
     return Status{Code::corruption,
                   fmt::format("{}: a field is missing or has another type", path.native())};
   }
-  const std::filesystem::path state_path = epoch_directory / state_file;
-  const auto file = File::open(state_path, O_RDONLY);
-  if (!file) {
-    if (file.status().code() != Code::not_found) return file.status();
-    return Status{Code::corruption, fmt::format("{}: is missing", state_path.native())};
-  }
-  const auto size = file->size();
-  if (!size) return size.status();
-  if (*size != record.state.bytes) {
-    return Status{Code::corruption, fmt::format("{}: has {} bytes instead of {}",
-                                                state_path.native(), *size, record.state.bytes)};
+  return record;
+}
+
+Result<CommitRecord> read_commit_record(const std::filesystem::path& epoch_directory) {
+  auto record = read_commit_file(epoch_directory);
+  if (!record) return record;
+  const auto state = open_indexed(epoch_directory, record->state);
+  if (!state) return state.status();
+  for (const StateIndex& node : record->nodes) {
+    const auto file = open_indexed(epoch_directory, node);
+    if (!file) return file.status();
   }
   return record;
 }

@@ -1,8 +1,9 @@
-// COMMIT.json: the epoch's description, and the index of its state file.
+// COMMIT.json: the epoch's description, and an index of each of its files.
 #pragma once
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include <cairn/status.hpp>
 
@@ -14,13 +15,17 @@ namespace cairn::io {
 struct CommitRecord {
   EpochInfo info;
   StateIndex state;
+  std::vector<StateIndex> nodes;  ///< by number; empty when state.h5 holds all data
+  int version = format_version;   ///< of the format, as read
 };
 
 /// The text of COMMIT.json.
 std::string format_commit(const CommitRecord& record);
 
-/// Reads DIRECTORY/COMMIT.json and checks it, and the size of state.h5 against it. not_found,
-/// corruption, unsupported, io_error as Store::read_commit.
+/// Reads DIRECTORY/COMMIT.json and checks it. not_found, corruption, unsupported, io_error as
+/// Store::read_commit.
+Result<CommitRecord> read_commit_file(const std::filesystem::path& epoch_directory);
+/// The same, and checks the sizes of all files against it.
 Result<CommitRecord> read_commit_record(const std::filesystem::path& epoch_directory);
 
 }  // namespace cairn::io

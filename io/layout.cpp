@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <functional>
+#include <initializer_list>
+#include <map>
 #include <string>
 
 #include "io/geometry.hpp"
@@ -97,8 +100,57 @@ bool create_dataset(hid_t file, const std::string& path, hid_t type,
   return true;
 }
 
-bool create_groups(hid_t file) {
-  for (const char* path : {regions_group, objects_group, index_group, channels_group}) {
+/// A name as H5Pset_virtual takes it, where '%' begins a format.
+std::string escape_percent(const std::string& name) {
+  std::string escaped;
+  for (const char c : name) escaped += c == '%' ? "%%" : std::string(1, c);
+  return escaped;
+}
+
+/// Creates a dataset whose elements are in the nodes' files.
+bool create_virtual_dataset(hid_t file, const std::string& path, hid_t type,
+                            const std::vector<std::uint64_t>& shape,
+                            const std::vector<Mapping>& mappings) {
+  const auto make_space = [](const std::vector<std::uint64_t>& extents) {
+    const std::vector<hsize_t> dims{extents.begin(), extents.end()};
+    return Handle{H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr), H5Sclose};
+  };
+  const auto select = [](hid_t space, const Box& box) {
+    const std::vector<hsize_t> offset{box.offset.begin(), box.offset.end()};
+    const std::vector<hsize_t> extent{box.shape.begin(), box.shape.end()};
+    const std::vector<hsize_t> one(offset.size(), 1);
+    return H5Sselect_hyperslab(space, H5S_SELECT_SET, offset.data(), nullptr, one.data(),
+                               extent.data()) >= 0;
+  };
+  const std::string name = escape_percent(path);
+  std::map<std::uint64_t, std::uint64_t> elements;  // of each node's dataset
+  for (const Mapping& mapping : mappings) {
+    elements[mapping.node] = mapping.start + *volume(mapping.box.shape);
+  }
+  const Handle creation{H5Pcreate(H5P_DATASET_CREATE), H5Pclose};
+  H5Pset_layout(creation.get(), H5D_VIRTUAL);
+  H5Pset_obj_track_times(creation.get(), false);
+  for (const Mapping& mapping : mappings) {
+    const Handle whole = make_space(shape);
+    const Handle source = make_space({elements[mapping.node]});
+    if (!select(whole.get(), mapping.box) ||
+        !select(source.get(), {{mapping.start}, {*volume(mapping.box.shape)}}) ||
+        H5Pset_virtual(creation.get(), whole.get(), node_file_name(mapping.node).c_str(),
+                       name.c_str(), source.get()) < 0) {
+      return false;
+    }
+  }
+  const Handle link{H5Pcreate(H5P_LINK_CREATE), H5Pclose};
+  H5Pset_char_encoding(link.get(), H5T_CSET_UTF8);
+  const Handle space = make_space(shape);
+  const Handle dataset{
+      H5Dcreate2(file, path.c_str(), type, space.get(), link.get(), creation.get(), H5P_DEFAULT),
+      H5Dclose};
+  return static_cast<bool>(dataset);
+}
+
+bool create_groups(hid_t file, std::initializer_list<const char*> paths) {
+  for (const char* path : paths) {
     const Handle creation{H5Pcreate(H5P_GROUP_CREATE), H5Pclose};
     H5Pset_obj_track_times(creation.get(), false);
     const Handle group{H5Gcreate2(file, path, H5P_DEFAULT, creation.get(), H5P_DEFAULT), H5Gclose};
@@ -115,13 +167,27 @@ Handle row_datatype(const Table& table) {
   return type;
 }
 
-Status create_entries(hid_t file, const std::vector<Entry>& entries, const Layout& layout,
+using Shapes = std::vector<std::vector<std::uint64_t>>;
+
+Status create_entries(hid_t file, const std::vector<Entry>& entries, const Shapes& shapes,
                       StateImage& image) {
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const std::string path = dataset_path(entries[i]);
     const Handle type = element_datatype(entries[i].type, entries[i].element_bytes);
-    if (!create_dataset(file, path, type.get(), layout.shape(i), image,
+    if (!create_dataset(file, path, type.get(), shapes[i], image,
                         image.entry_offsets.emplace_back())) {
+      return refused(path);
+    }
+  }
+  return {};
+}
+
+Status create_virtual_entries(hid_t file, const std::vector<Entry>& entries, const Shapes& shapes,
+                              const RankBoxes& boxes) {
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const std::string path = dataset_path(entries[i]);
+    const Handle type = element_datatype(entries[i].type, entries[i].element_bytes);
+    if (!create_virtual_dataset(file, path, type.get(), shapes[i], boxes.mappings(i))) {
       return refused(path);
     }
   }
@@ -143,24 +209,9 @@ Status create_tables(hid_t file, const Layout& layout, StateImage& image) {
   return {};
 }
 
-}  // namespace
-
-Layout::Layout(const std::vector<Entry>& entries, const Amounts& totals) : entries_(entries) {
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    const auto& global = entries[i].global_shape;
-    shapes_.push_back(global.empty() ? std::vector{totals.elements(i)} : global);
-  }
-  rows_[entry_rows] = entries.size();
-  rows_[rank_rows] = totals[Amounts::ranks];
-  rows_[slab_rows] = totals[Amounts::ranks] * entries.size();
-  rows_[block_rows] = totals[Amounts::blocks];
-  rows_[communicator_rows] = totals[Amounts::communicators];
-  rows_[counter_rows] = totals[Amounts::counters];
-  rows_[message_rows] = totals[Amounts::messages];
-  payload_bytes_ = totals[Amounts::payload];
-}
-
-Result<StateImage> Layout::make_image(const EpochInfo& info, Content content) const {
+/// Makes a file in memory; `create` adds the objects.
+Result<StateImage> make_file(const EpochInfo& info,
+                             const std::function<Status(hid_t, StateImage&)>& create) {
   const SilentHdf5 silent;
   StateImage image;
   const Handle access = file_access();
@@ -171,13 +222,57 @@ Result<StateImage> Layout::make_image(const EpochInfo& info, Content content) co
   Handle file{H5Fcreate("state", H5F_ACC_TRUNC, creation.get(), access.get()), H5Fclose};
   if (!file) return refused("a file in memory");
   if (!write_attributes(file.get(), info)) return refused("the attributes");
-  if (!create_groups(file.get())) return refused("the groups");
-  if (auto status = create_entries(file.get(), entries_, *this, image); !status) return status;
-  if (content == Content::everything) {
-    if (auto status = create_tables(file.get(), *this, image); !status) return status;
-  }
+  if (auto status = create(file.get(), image); !status) return status;
   if (!file.close()) return refused("a file in memory");
   return image;
+}
+
+}  // namespace
+
+Layout::Layout(const std::vector<Entry>& entries, const Amounts& totals, DataPlace place)
+    : entries_(entries), place_(place) {
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const auto& global = entries[i].global_shape;
+    shapes_.push_back(global.empty() ? std::vector{totals.elements(i)} : global);
+  }
+  rows_[entry_rows] = entries.size();
+  rows_[rank_rows] = totals[Amounts::ranks];
+  rows_[slab_rows] = totals[Amounts::ranks] * entries.size();
+  rows_[block_rows] = totals[Amounts::blocks];
+  rows_[place_rows] = place == DataPlace::nodes ? rows_[slab_rows] : 0;
+  rows_[communicator_rows] = totals[Amounts::communicators];
+  rows_[counter_rows] = totals[Amounts::counters];
+  rows_[message_rows] = totals[Amounts::messages];
+  payload_bytes_ = totals[Amounts::payload];
+}
+
+Result<StateImage> Layout::make_image(const EpochInfo& info, Content content,
+                                      const RankBoxes* boxes) const {
+  return make_file(info, [&](hid_t file, StateImage& image) -> Status {
+    if (!create_groups(file, {regions_group, objects_group, index_group, channels_group})) {
+      return refused("the groups");
+    }
+    if (place_ == DataPlace::state) {
+      if (auto status = create_entries(file, entries_, shapes_, image); !status) return status;
+    }
+    if (content == Content::data) return {};
+    if (place_ == DataPlace::nodes) {
+      if (auto s = create_virtual_entries(file, entries_, shapes_, *boxes); !s) return s;
+    }
+    return create_tables(file, *this, image);
+  });
+}
+
+Result<StateImage> make_node_image(const EpochInfo& info, std::uint64_t node,
+                                   const std::vector<Entry>& entries,
+                                   const std::vector<std::uint64_t>& elements) {
+  return make_file(info, [&](hid_t file, StateImage& image) -> Status {
+    if (!write_attribute(file, "node", node)) return refused("the attributes");
+    if (!create_groups(file, {regions_group, objects_group})) return refused("the groups");
+    Shapes shapes;
+    for (const std::uint64_t count : elements) shapes.push_back({count});
+    return create_entries(file, entries, shapes, image);
+  });
 }
 
 }  // namespace cairn::io

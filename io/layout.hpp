@@ -1,4 +1,4 @@
-// The objects in state.h5: which there are, their types and sizes.
+// The objects in state.h5 and in the nodes' files: which there are, their types and sizes.
 #pragma once
 
 #include <array>
@@ -8,6 +8,7 @@
 #include <cairn/status.hpp>
 
 #include "io/memory_file.hpp"
+#include "io/rank_boxes.hpp"
 #include "io/rank_rows.hpp"
 #include "io/records.hpp"
 #include "io/state_index.hpp"
@@ -31,10 +32,15 @@ struct StateImage {
   Datasets datasets;  ///< all of them
 };
 
+/// Where the data is: in state.h5, or in a file for each node, of which state.h5 has virtual
+/// datasets.
+enum class DataPlace { state, nodes };
+
 /// Sizes of everything, summed over the ranks.
 class Layout {
  public:
-  Layout(const std::vector<Entry>& entries, const Amounts& totals);
+  Layout(const std::vector<Entry>& entries, const Amounts& totals,
+         DataPlace place = DataPlace::state);
 
   std::uint64_t rows(TableId table) const { return rows_[table]; }
   std::uint64_t payload_bytes() const { return payload_bytes_; }
@@ -45,13 +51,22 @@ class Layout {
   /// Lets HDF5 make the whole file but its data, in memory. io_error when HDF5 refuses. Local.
   /// `data`: only the entries. They come first, so they are at the same places in the whole file:
   /// their places are known before the sizes of the tables are.
-  Result<StateImage> make_image(const EpochInfo& info, Content content) const;
+  /// `boxes` is needed for `everything` when the data is in the nodes' files.
+  Result<StateImage> make_image(const EpochInfo& info, Content content,
+                                const RankBoxes* boxes = nullptr) const;
 
  private:
   const std::vector<Entry>& entries_;
   std::vector<std::vector<std::uint64_t>> shapes_;
   std::array<std::uint64_t, table_count> rows_{};
   std::uint64_t payload_bytes_ = 0;
+  DataPlace place_;
 };
+
+/// The same for the file of a node: the entries as 1-D datasets of so many elements, in which the
+/// slabs of the node's ranks follow one another.
+Result<StateImage> make_node_image(const EpochInfo& info, std::uint64_t node,
+                                   const std::vector<Entry>& entries,
+                                   const std::vector<std::uint64_t>& elements);
 
 }  // namespace cairn::io

@@ -22,13 +22,18 @@ class Loader {
   Status load(std::optional<int> only_rank);
 
  private:
-  Status check_metadata();
+  Status check_metadata(const File& file, const StateIndex& state) const;
+  Status check_tables();
   Status load_entries();
+  Status check_entry(const Entry& entry);
   Status load_communicators();
   Status load_ranks(std::optional<int> only_rank);
   Status check_rank(const RankRow& row, std::uint64_t number, const RankRow* before) const;
   Status load_rank_rows();
+  Status load_nodes(std::optional<int> only_rank);
+  Status load_node(std::uint64_t number, bool keep_open);
   Status check_slabs() const;
+  bool place_fits(const SlabRow& row, const PlaceRow* place) const;
   Status check_blocks(const SlabRow& slab, std::uint64_t slab_bytes) const;
   Status check_messages() const;
 
@@ -46,29 +51,35 @@ class Loader {
 };
 
 Status Loader::load(std::optional<int> only_rank) {
-  auto commit = read_commit_record(directory_);
+  auto commit = read_commit_file(directory_);
   if (!commit) return commit.status();
   index_.commit = std::move(*commit);
-  auto file = File::open(directory_ / state_file, O_RDONLY);
+  auto file = open_indexed(directory_, index_.commit.state);
   if (!file) return file.status();
   index_.file = std::move(*file);
-  if (auto status = check_metadata(); !status) return status;
+  if (auto s = check_metadata(index_.file, index_.commit.state); !s) return s;
+  if (auto status = check_tables(); !status) return status;
   if (auto status = load_entries(); !status) return status;
   if (auto status = load_communicators(); !status) return status;
   if (auto status = load_ranks(only_rank); !status) return status;
   if (auto status = load_rank_rows(); !status) return status;
+  if (auto status = load_nodes(only_rank); !status) return status;
   if (auto status = check_slabs(); !status) return status;
   return check_messages();
 }
 
-Status Loader::check_metadata() {
-  const StateIndex& state = index_.commit.state;
-  const auto sum = metadata_checksum(index_.file, state);
+Status Loader::check_metadata(const File& file, const StateIndex& state) const {
+  const auto sum = metadata_checksum(file, state);
   if (!sum) return sum.status();
-  if (*sum != state.metadata_checksum) {
-    return damaged("its HDF5 metadata is damaged: wrong checksum");
-  }
+  if (*sum == state.metadata_checksum) return {};
+  return {Code::corruption,
+          fmt::format("{}: its HDF5 metadata is damaged: wrong checksum", file.path().native())};
+}
+
+Status Loader::check_tables() {
+  const StateIndex& state = index_.commit.state;
   for (const Table& table : tables()) {
+    if (table.since > index_.commit.version) continue;
     const auto dataset = state.datasets.find(table.path);
     const auto sums = state.table_checksums.find(table.path);
     if (dataset == state.datasets.end() || sums == state.table_checksums.end() ||
@@ -84,7 +95,9 @@ Status Loader::check_metadata() {
 }
 
 std::uint64_t Loader::row_count(TableId table) const {
-  return index_.commit.state.datasets.at(tables()[table].path).bytes / tables()[table].row_bytes;
+  const auto dataset = index_.commit.state.datasets.find(tables()[table].path);
+  if (dataset == index_.commit.state.datasets.end()) return 0;  // an older format
+  return dataset->second.bytes / tables()[table].row_bytes;
 }
 
 template <class Row>
@@ -127,20 +140,26 @@ Status Loader::load_entries() {
     }
     Entry entry{std::string(row.name, length), type, row.element_bytes, {}};
     entry.global_shape.assign(row.global_shape, row.global_shape + row.dims);
-    const auto dataset = index_.commit.state.datasets.find(dataset_path(entry));
-    if (dataset == index_.commit.state.datasets.end()) {
-      return damaged(fmt::format("'{}' has no dataset", entry.name));
-    }
-    const std::uint64_t bytes = dataset->second.bytes;
-    const auto elements = volume(entry.global_shape);
-    const bool fits =
-        entry.global_shape.empty()
-            ? bytes % row.element_bytes == 0
-            : elements && bytes / row.element_bytes == *elements && bytes % row.element_bytes == 0;
-    if (!fits) return damaged(fmt::format("the dataset of '{}' has another size", entry.name));
-    index_.extents.push_back(dataset->second);
+    if (auto status = check_entry(entry); !status) return status;
     index_.entries.push_back(std::move(entry));
   }
+  return {};
+}
+
+/// Notes its extent when it is in state.h5.
+Status Loader::check_entry(const Entry& entry) {
+  const auto elements = volume(entry.global_shape);
+  if (!elements) return damaged(fmt::format("the shape of '{}' makes no sense", entry.name));
+  if (!index_.commit.nodes.empty()) return {};
+  const auto dataset = index_.commit.state.datasets.find(dataset_path(entry));
+  if (dataset == index_.commit.state.datasets.end()) {
+    return damaged(fmt::format("'{}' has no dataset", entry.name));
+  }
+  const std::uint64_t bytes = dataset->second.bytes;
+  const bool fits = bytes % entry.element_bytes == 0 &&
+                    (entry.global_shape.empty() || bytes / entry.element_bytes == *elements);
+  if (!fits) return damaged(fmt::format("the dataset of '{}' has another size", entry.name));
+  index_.extents.push_back(dataset->second);
   return {};
 }
 
@@ -157,7 +176,8 @@ Status Loader::load_communicators() {
 Status Loader::load_ranks(std::optional<int> only_rank) {
   const auto count = static_cast<std::uint64_t>(index_.commit.info.ranks);
   if (row_count(rank_rows) != count || row_count(slab_rows) / count != index_.entries.size() ||
-      row_count(slab_rows) % count != 0) {
+      row_count(slab_rows) % count != 0 ||
+      row_count(place_rows) != (index_.commit.nodes.empty() ? 0 : row_count(slab_rows))) {
     return damaged("its index is for another number of ranks");
   }
   if (!only_rank) {
@@ -208,6 +228,12 @@ Status Loader::load_rank_rows() {
       !s) {
     return s;
   }
+  if (!index_.commit.nodes.empty()) {
+    if (auto s = load_rows(place_rows, first.rank * entries, index_.slabs.size(), index_.places);
+        !s) {
+      return s;
+    }
+  }
   if (auto s = load_rows(block_rows, first.first_block,
                          last.first_block + last.blocks - first.first_block, index_.blocks);
       !s) {
@@ -222,19 +248,71 @@ Status Loader::load_rank_rows() {
                    last.first_message + last.messages - first.first_message, index_.messages);
 }
 
+/// With `only_rank` those of its slabs, else all.
+Status Loader::load_nodes(std::optional<int> only_rank) {
+  index_.nodes.resize(index_.commit.nodes.size());
+  for (std::uint64_t i = 0; !only_rank && i < index_.nodes.size(); ++i) {
+    if (auto status = load_node(i, false); !status) return status;
+  }
+  for (const PlaceRow& place : index_.places) {
+    if (place.node >= index_.nodes.size()) {
+      return damaged(fmt::format("/index/places makes no sense for rank {}", place.rank));
+    }
+    if (!index_.nodes[place.node].path.empty()) continue;
+    if (auto status = load_node(place.node, true); !status) return status;
+  }
+  return {};
+}
+
+Status Loader::load_node(std::uint64_t number, bool keep_open) {
+  const StateIndex& described = index_.commit.nodes[number];
+  LoadedIndex::Node& node = index_.nodes[number];
+  node.path = directory_ / described.name;
+  auto file = open_indexed(directory_, described);
+  if (!file) return file.status();
+  if (auto status = check_metadata(*file, described); !status) return status;
+  for (const Entry& entry : index_.entries) {
+    const auto dataset = described.datasets.find(dataset_path(entry));
+    if (dataset == described.datasets.end() || dataset->second.bytes % entry.element_bytes != 0) {
+      return {Code::corruption, fmt::format("{}: '{}' has no dataset, or one of another size",
+                                            node.path.native(), entry.name)};
+    }
+    node.extents.push_back(dataset->second);
+  }
+  if (keep_open) node.file = std::move(*file);
+  return {};
+}
+
+/// `place`: nothing when the slab is in state.h5.
+bool Loader::place_fits(const SlabRow& row, const PlaceRow* place) const {
+  const auto within = [&row](std::uint64_t start, std::uint64_t elements) {
+    return start <= elements && row.count <= elements - start;
+  };
+  const Entry& entry = index_.entries[row.entry];
+  if (place != nullptr) {
+    const std::uint64_t bytes = index_.nodes[place->node].extents[row.entry].bytes;
+    if (place->rank != row.rank || place->entry != row.entry ||
+        !within(place->start, bytes / entry.element_bytes)) {
+      return false;
+    }
+  }
+  const std::size_t dims = entry.global_shape.size();
+  if (dims != 0) {
+    return inside(entry.global_shape, {row.offset, dims}, {row.shape, dims}) &&
+           volume({row.shape, dims}) == row.count;
+  }
+  return place != nullptr ||
+         within(row.start, index_.extents[row.entry].bytes / entry.element_bytes);
+}
+
 Status Loader::check_slabs() const {
   for (std::size_t i = 0; i < index_.slabs.size(); ++i) {
     const SlabRow& row = index_.slabs[i];
     const std::size_t number = i % index_.entries.size();
     const Entry& entry = index_.entries[number];
-    const std::size_t dims = entry.global_shape.size();
-    const std::uint64_t elements = index_.extents[number].bytes / entry.element_bytes;
-    const bool place_fits =
-        dims == 0 ? row.start <= elements && row.count <= elements - row.start
-                  : inside(entry.global_shape, {row.offset, dims}, {row.shape, dims}) &&
-                        volume({row.shape, dims}) == row.count;
+    const PlaceRow* place = index_.places.empty() ? nullptr : &index_.places[i];
     if (row.entry != number || row.rank != index_.ranks[i / index_.entries.size()].rank ||
-        !place_fits) {
+        !place_fits(row, place)) {
       return damaged(
           fmt::format("/index/slabs makes no sense for '{}' of rank {}", entry.name, row.rank));
     }

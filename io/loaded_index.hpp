@@ -20,10 +20,18 @@ struct LoadedIndex {
   static Result<LoadedIndex> load(const std::filesystem::path& epoch_directory,
                                   std::optional<int> only_rank);
 
-  File file;
+  /// The file of one node.
+  struct Node {
+    std::filesystem::path path;
+    File file;                    ///< open when only one rank is loaded: there may be many nodes
+    std::vector<Extent> extents;  ///< of the entries' datasets
+  };
+
+  File file;  ///< state.h5
   CommitRecord commit;
   std::vector<Entry> entries;
-  std::vector<Extent> extents;  ///< of the entries' datasets
+  std::vector<Extent> extents;  ///< of the entries' datasets; empty when the nodes' files have them
+  std::vector<Node> nodes;      ///< by number; those of the loaded ranks have a path
   Extent payload;
   std::vector<Communicator> communicators;
   // Rows of the loaded ranks. The first_… are the numbers of their first rows in the tables.
@@ -31,6 +39,7 @@ struct LoadedIndex {
   std::vector<RankRow> ranks;
   std::vector<SlabRow> slabs;
   std::uint64_t first_block = 0, first_counter = 0, first_message = 0;
+  std::vector<PlaceRow> places;  ///< as slabs; empty when all data is in state.h5
   std::vector<BlockRow> blocks;
   std::vector<CounterRow> counters;
   std::vector<MessageRow> messages;

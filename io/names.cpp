@@ -44,6 +44,8 @@ std::optional<std::uint64_t> parse_epoch_directory_name(std::string_view name) {
   return epoch;
 }
 
+std::string node_file_name(std::uint64_t node) { return fmt::format("state-node-{:04}.h5", node); }
+
 std::string encode_link_name(std::string_view name) {
   const bool dots_only = name.find_first_not_of('.') == std::string_view::npos;
   std::string encoded;

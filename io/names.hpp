@@ -11,7 +11,7 @@ namespace cairn::io {
 struct Entry;
 
 /// Version of everything in a checkpoint directory. A reader refuses newer ones.
-inline constexpr int format_version = 1;
+inline constexpr int format_version = 2;
 
 inline constexpr std::string_view job_file = "JOB.json";
 inline constexpr std::string_view commit_file = "COMMIT.json";
@@ -30,6 +30,7 @@ inline constexpr const char* entries_table = "/index/entries";
 inline constexpr const char* ranks_table = "/index/ranks";
 inline constexpr const char* slabs_table = "/index/slabs";
 inline constexpr const char* blocks_table = "/index/blocks";
+inline constexpr const char* places_table = "/index/places";
 inline constexpr const char* communicators_table = "/channels/communicators";
 inline constexpr const char* counters_table = "/channels/counters";
 inline constexpr const char* messages_table = "/channels/messages";
@@ -39,6 +40,9 @@ inline constexpr const char* payload_dataset = "/channels/payload";
 std::string epoch_directory_name(std::uint64_t epoch);
 /// The number in a name made by epoch_directory_name, nothing for any other name.
 std::optional<std::uint64_t> parse_epoch_directory_name(std::string_view name);
+
+/// "state-node-0012.h5": the data of one node's ranks, when each node has a file.
+std::string node_file_name(std::uint64_t node);
 
 /// `name` as one HDF5 link name: '%', '/', control characters, a name of dots only, and bytes that
 /// are not UTF-8 become %XX. Different names have different encodings.

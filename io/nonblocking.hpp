@@ -42,6 +42,9 @@ class NonblockingCollective {
   void gather(std::vector<std::uint64_t> values);
   void barrier();
 
+  /// The first MPI error, if any: for who does not call agree().
+  const Status& error() const { return mpi_; }
+
   /// Makes progress. True when all that was started is over; then the results are there.
   bool test();
 

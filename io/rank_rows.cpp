@@ -180,6 +180,12 @@ void RankRows::place_data(const Amounts& before) {
   }
 }
 
+void RankRows::place_in_node(std::uint64_t node, std::span<const std::uint64_t> before) {
+  for (const SlabRow& slab : slabs) {
+    places.push_back({slab.rank, slab.entry, node, before[slab.entry]});
+  }
+}
+
 void RankRows::place_channels(const Amounts& before) {
   first_communicator = before[Amounts::communicators];
   first_payload = before[Amounts::payload];

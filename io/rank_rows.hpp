@@ -37,6 +37,7 @@ struct RankRows {
   RankRow rank{};
   std::vector<SlabRow> slabs;
   std::vector<BlockRow> blocks;  ///< their checksums are filled in when the data is read
+  std::vector<PlaceRow> places;  ///< set by place_in_node()
   std::vector<CommunicatorRow> communicators;
   std::vector<CounterRow> counters;
   std::vector<MessageRow> messages;  ///< as in blocks
@@ -56,6 +57,8 @@ struct RankRows {
   Amounts amounts() const;
   /// Move the rows behind those of the lower ranks, which have `before` in sum.
   void place_data(const Amounts& before);
+  /// The slabs are in a file of the node's own, behind `before` elements of each entry.
+  void place_in_node(std::uint64_t node, std::span<const std::uint64_t> before);
   void place_channels(const Amounts& before);
 };
 

@@ -98,7 +98,7 @@ struct EpochInfo {
   std::uint64_t safe_point = 0;          ///< index of the safe point of the cut
   std::uint64_t messages_in_flight = 0;  ///< filled by the store
   double blocked_seconds = 0;            ///< longest time that a rank was kept from computing
-  std::uint64_t bytes = 0;               ///< size of state.h5; filled by the store
+  std::uint64_t bytes = 0;               ///< size of all files; filled by the store
   std::string committed_at;              ///< UTC, ISO 8601; filled by the store
   int ranks = 0;
   std::string application;

@@ -14,19 +14,23 @@
 namespace cairn::io {
 namespace {
 
-constexpr const char* groups[] = {regions_group, objects_group, index_group, channels_group};
+constexpr const char* all_groups[] = {regions_group, objects_group, index_group, channels_group};
+constexpr const char* data_groups[] = {regions_group, objects_group};
 
 herr_t add_name(hid_t, const char* name, const H5L_info_t*, void* names) {
   static_cast<std::vector<std::string>*>(names)->emplace_back(name);
   return 0;
 }
 
-/// Adds the dataset at `path`; false when it is none that we wrote.
+/// Adds the dataset at `path`, unless its data is in other files; false when it is none that we
+/// wrote.
 bool add_dataset(hid_t file, const std::string& path, Datasets& datasets) {
   const Handle dataset{H5Dopen2(file, path.c_str(), H5P_DEFAULT), H5Dclose};
   if (!dataset) return false;
   const Handle creation{H5Dget_create_plist(dataset.get()), H5Pclose};
-  if (H5Pget_layout(creation.get()) != H5D_CONTIGUOUS) return false;
+  const H5D_layout_t layout = H5Pget_layout(creation.get());
+  if (layout == H5D_VIRTUAL) return true;
+  if (layout != H5D_CONTIGUOUS) return false;
   Extent extent;
   extent.bytes = H5Dget_storage_size(dataset.get());
   if (extent.bytes > 0) {
@@ -38,7 +42,8 @@ bool add_dataset(hid_t file, const std::string& path, Datasets& datasets) {
   return true;
 }
 
-Status add_datasets(const std::filesystem::path& path, Datasets& datasets) {
+Status add_datasets(const std::filesystem::path& path, std::span<const char* const> groups,
+                    Datasets& datasets) {
   const SilentHdf5 silent;
   const auto damaged = [&path](std::string_view what) {
     return Status{Code::corruption,
@@ -73,10 +78,25 @@ Status for_each_segment(const File& file, std::uint64_t first, std::uint64_t las
   return {};
 }
 
+/// All but the tables.
+Result<StateIndex> index_file(const File& file, Datasets datasets) {
+  const auto size = file.size();
+  if (!size) return size.status();
+  StateIndex index;
+  index.name = file.path().filename().native();
+  index.bytes = *size;
+  index.datasets = std::move(datasets);
+  const auto metadata = metadata_checksum(file, index);
+  if (!metadata) return metadata.status();
+  index.metadata_checksum = *metadata;
+  return index;
+}
+
 Status add_table_checksums(const File& file, StateIndex& index) {
   std::vector<std::byte> buffer(segment_bytes);
   for (const Table& table : tables()) {
     const auto dataset = index.datasets.find(table.path);
+    if (dataset == index.datasets.end() && table.since > 1) continue;
     if (dataset == index.datasets.end() || dataset->second.bytes % table.row_bytes != 0) {
       return {Code::corruption,
               fmt::format("{}: {} is missing or has other rows", file.path().native(), table.path)};
@@ -127,23 +147,45 @@ Result<std::uint64_t> metadata_checksum(const File& file, const StateIndex& inde
 
 Result<StateIndex> scan_state(const std::filesystem::path& path) {
   Datasets datasets;
-  if (auto status = add_datasets(path, datasets); !status) return status;
+  if (auto status = add_datasets(path, all_groups, datasets); !status) return status;
   return index_state(path, std::move(datasets));
 }
 
 Result<StateIndex> index_state(const std::filesystem::path& path, Datasets datasets) {
   auto file = File::open(path, O_RDONLY);
   if (!file) return file.status();
+  auto index = index_file(*file, std::move(datasets));  // first: it checks the extents
+  if (!index) return index.status();
+  if (auto status = add_table_checksums(*file, *index); !status) return status;
+  return index;
+}
+
+Result<StateIndex> scan_node(const std::filesystem::path& path) {
+  Datasets datasets;
+  if (auto status = add_datasets(path, data_groups, datasets); !status) return status;
+  return index_node(path, std::move(datasets));
+}
+
+Result<StateIndex> index_node(const std::filesystem::path& path, Datasets datasets) {
+  auto file = File::open(path, O_RDONLY);
+  if (!file) return file.status();
+  return index_file(*file, std::move(datasets));
+}
+
+Result<File> open_indexed(const std::filesystem::path& directory, const StateIndex& index) {
+  const std::filesystem::path path = directory / index.name;
+  auto file = File::open(path, O_RDONLY);
+  if (!file) {
+    if (file.status().code() != Code::not_found) return file.status();
+    return Status{Code::corruption, fmt::format("{}: is missing", path.native())};
+  }
   const auto size = file->size();
   if (!size) return size.status();
-  StateIndex index;
-  index.bytes = *size;
-  index.datasets = std::move(datasets);
-  const auto metadata = metadata_checksum(*file, index);  // first: it checks the extents
-  if (!metadata) return metadata.status();
-  index.metadata_checksum = *metadata;
-  if (auto status = add_table_checksums(*file, index); !status) return status;
-  return index;
+  if (*size != index.bytes) {
+    return Status{Code::corruption,
+                  fmt::format("{}: has {} bytes instead of {}", path.native(), *size, index.bytes)};
+  }
+  return file;
 }
 
 }  // namespace cairn::io

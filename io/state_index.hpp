@@ -1,4 +1,5 @@
-// What COMMIT.json says about state.h5: where its data is, and the checksums of all the rest.
+// What COMMIT.json says about state.h5, or a node's file: where the data is in it, and the
+// checksums of all the rest.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +11,7 @@
 #include <cairn/status.hpp>
 
 #include "io/files.hpp"
+#include "io/names.hpp"
 
 namespace cairn::io {
 
@@ -27,12 +29,19 @@ struct Extent {
 using Datasets = std::map<std::string, Extent>;  ///< by path
 
 struct StateIndex {
+  std::string name{state_file};
   std::uint64_t bytes = 0;              ///< size of the file
   std::uint64_t metadata_checksum = 0;  ///< of everything outside the extents
   Datasets datasets;
   std::map<std::string, std::vector<std::uint64_t>> table_checksums;  ///< by path, per segment
 
   bool operator==(const StateIndex&) const = default;
+};
+
+/// What an epoch's writers know about its files without looking into them.
+struct WrittenFiles {
+  Datasets state;                 ///< those in state.h5
+  std::vector<StateIndex> nodes;  ///< the nodes' files, by number
 };
 
 /// Number of messages in flight that the state file holds.
@@ -43,6 +52,13 @@ std::uint64_t message_count(const StateIndex& index);
 Result<StateIndex> scan_state(const std::filesystem::path& path);
 /// The same without HDF5, for who knows the datasets.
 Result<StateIndex> index_state(const std::filesystem::path& path, Datasets datasets);
+
+/// As these, for the file of a node.
+Result<StateIndex> scan_node(const std::filesystem::path& path);
+Result<StateIndex> index_node(const std::filesystem::path& path, Datasets datasets);
+
+/// Opens the file that `index` describes. corruption: it is missing, or has another size.
+Result<File> open_indexed(const std::filesystem::path& directory, const StateIndex& index);
 
 /// The checksum of all bytes of `file` outside the index's extents. corruption: the extents overlap
 /// or leave the file.

@@ -1,5 +1,6 @@
 #include "io/state_reader.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -25,6 +26,8 @@ struct StateReader::Impl {
   LoadedIndex index;
 
   const RankRow* rank_row(int rank) const;
+  const PlaceRow* place(const SlabInfo& slab) const;
+  const std::filesystem::path& path_of(const SlabInfo& slab) const;
   Status damaged(const SlabInfo& slab, const BlockRow& block) const;
   template <class Use>
   Status for_each_block(const SlabInfo& slab, Use destination) const;
@@ -72,11 +75,23 @@ std::vector<SlabInfo> StateReader::slabs(int rank) const {
   return slabs;
 }
 
+/// Nothing when the slab is in state.h5.
+const PlaceRow* StateReader::Impl::place(const SlabInfo& slab) const {
+  if (index.places.empty()) return nullptr;
+  const auto rank = static_cast<std::size_t>(slab.rank - index.first_rank);
+  return &index.places[rank * index.entries.size() + slab.entry];
+}
+
+const std::filesystem::path& StateReader::Impl::path_of(const SlabInfo& slab) const {
+  const PlaceRow* where = place(slab);
+  return where != nullptr ? index.nodes[where->node].path : index.file.path();
+}
+
 Status StateReader::Impl::damaged(const SlabInfo& slab, const BlockRow& block) const {
   return {Code::corruption,
           fmt::format("{}: '{}' of rank {} is damaged: bytes {} to {} of its slab have the wrong "
                       "checksum",
-                      index.file.path().native(), index.entries[slab.entry].name, slab.rank,
+                      path_of(slab).native(), index.entries[slab.entry].name, slab.rank,
                       block.block * block_bytes, block.block * block_bytes + block.bytes - 1)};
 }
 
@@ -84,19 +99,36 @@ Status StateReader::Impl::damaged(const SlabInfo& slab, const BlockRow& block) c
 template <class Use>
 Status StateReader::Impl::for_each_block(const SlabInfo& slab, Use destination) const {
   const Entry& entry = index.entries[slab.entry];
-  const std::uint64_t elements = index.extents[slab.entry].bytes / entry.element_bytes;
-  const bool flat = entry.global_shape.empty();
+  const PlaceRow* where = place(slab);
+  const File* file = &index.file;
+  Extent extent;
+  File opened;
+  if (where != nullptr) {
+    const LoadedIndex::Node& node = index.nodes[where->node];
+    extent = node.extents[slab.entry];
+    file = &node.file;
+    if (!file->is_open()) {
+      auto node_file = File::open(node.path, O_RDONLY);
+      if (!node_file) return node_file.status();
+      opened = std::move(*node_file);
+      file = &opened;
+    }
+  } else {
+    extent = index.extents[slab.entry];
+  }
+  const std::uint64_t elements = extent.bytes / entry.element_bytes;
+  const std::uint64_t start = where != nullptr ? where->start : slab.start;
+  const bool flat = where != nullptr || entry.global_shape.empty();
   const std::span<const std::uint64_t> global = flat ? std::span{&elements, 1} : entry.global_shape;
-  const std::span<const std::uint64_t> offset = flat ? std::span{&slab.start, 1} : slab.offset;
+  const std::span<const std::uint64_t> offset = flat ? std::span{&start, 1} : slab.offset;
   const std::span<const std::uint64_t> shape = flat ? std::span{&slab.count, 1} : slab.shape;
-  const SlabBytes bytes{index.extents[slab.entry].offset, entry.element_bytes, global, offset,
-                        shape};
+  const SlabBytes bytes{extent.offset, entry.element_bytes, global, offset, shape};
   const std::uint64_t blocks = (slab.count * entry.element_bytes + block_bytes - 1) / block_bytes;
   for (const BlockRow& block : rows_of(index.blocks, index.first_block, slab.first_block, blocks)) {
     const std::uint64_t first = block.block * block_bytes;
-    const std::span<std::byte> place = destination(first, block.bytes);
-    if (auto status = bytes.read(index.file, first, place); !status) return status;
-    if (checksum(place) != block.checksum) return damaged(slab, block);
+    const std::span<std::byte> memory = destination(first, block.bytes);
+    if (auto status = bytes.read(*file, first, memory); !status) return status;
+    if (checksum(memory) != block.checksum) return damaged(slab, block);
   }
   return {};
 }

@@ -1,4 +1,5 @@
-// Reads state.h5, serially and independently on each rank, and checks everything it returns.
+// Reads an epoch's files, serially and independently on each rank, and checks everything it
+// returns.
 #pragma once
 
 #include <cstdint>
@@ -24,10 +25,10 @@ struct SlabInfo {
   std::vector<std::uint64_t> offset, shape;  ///< within the global shape; empty when 1-D
 };
 
-/// An open state file. Opening checks COMMIT.json, the file's size, its metadata, and the rows of
-/// every table that it loads; reading checks every block. COMMIT.json says where each dataset
-/// begins, so reading goes through pread(2) and damaged metadata never reaches HDF5.
-/// Needs no MPI. Calls on one reader may come from several threads.
+/// An open epoch. Opening checks COMMIT.json, sizes and metadata of the files that hold something
+/// of the loaded ranks, and the rows of every table that it loads; reading checks every block.
+/// COMMIT.json says where each dataset begins, so reading goes through pread(2) and damaged
+/// metadata never reaches HDF5. Needs no MPI. Calls on one reader may come from several threads.
 class StateReader {
  public:
   /// Opens the epoch in `epoch_directory`. With `only_rank`, loads the index rows of that rank

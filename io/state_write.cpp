@@ -16,6 +16,7 @@
 #include "base/crash_point.hpp"
 #include "io/files.hpp"
 #include "io/geometry.hpp"
+#include "io/names.hpp"
 #include "io/part_writing.hpp"
 #include "io/state_file.hpp"
 
@@ -31,6 +32,18 @@ std::string describe(const EntryRow& row) {
 
 std::string_view text_of(const std::vector<EntryRow>& rows) {
   return {reinterpret_cast<const char*>(rows.data()), rows.size() * sizeof(EntryRow)};
+}
+
+Status open_file(std::optional<BulkWriter>& writer, const std::filesystem::path& path) {
+  auto opened = BulkWriter::open(path);
+  if (!opened) {
+    return {Code::io_error,
+            fmt::format("{}: the checkpoint directory must be on a file system that all nodes "
+                        "share",
+                        opened.status().message())};
+  }
+  writer.emplace(std::move(*opened));
+  return {};
 }
 
 /// What distinguishes this rank's entries from rank 0's.
@@ -56,8 +69,14 @@ Status difference(const std::vector<EntryRow>& mine, std::string_view text_of_ro
 
 StateWrite::StateWrite(MPI_Comm comm, std::filesystem::path path, EpochInfo info, Options options)
     : all_(comm), path_(std::move(path)), info_(std::move(info)), options_(std::move(options)) {
+  if (options_.group.has_file()) {
+    node_ = std::make_unique<NonblockingCollective>(options_.group.comm);
+    node_path_ = path_.parent_path() / node_file_name(options_.group.number);
+  }
   if (options_.driver != WriteDriver::mpiio) return;
-  if (options_.blocking) {
+  if (node_ != nullptr) {
+    note({Code::invalid_argument, "the driver mpiio can't write a file for each node"});
+  } else if (options_.blocking) {
     mpiio_.emplace(comm, path_);
   } else {
     note({Code::invalid_argument, "the driver mpiio can't write while the program goes on"});
@@ -91,6 +110,11 @@ void StateWrite::fail(Status why) {
   thread_.cancel();  // nobody will want what it writes
 }
 
+std::uint64_t StateWrite::written_bytes() const {
+  return (writer_ ? writer_->written_bytes() : 0) +
+         (index_writer_ ? index_writer_->written_bytes() : 0);
+}
+
 void StateWrite::note(Status status) {
   if (local_) local_ = std::move(status);
 }
@@ -107,7 +131,7 @@ void StateWrite::attempt(const std::function<Status()>& work) {
 
 bool StateWrite::poll() {
   while (step_ != Step::over) {
-    if (!all_.test() || !may_begin(step_)) return false;
+    if (!all_.test() || (node_ != nullptr && !node_->test()) || !may_begin(step_)) return false;
     step_ = run(step_);
   }
   return thread_.idle();
@@ -127,6 +151,7 @@ bool StateWrite::may_begin(Step step) const {
     case Step::compare_entries: return begun_ || !local_;
     case Step::place_channels: return finished_ || !local_;
     case Step::share_data_offsets:
+    case Step::share_node_offsets:
     case Step::share_table_offsets:
     case Step::vote:
     case Step::share_outcome:
@@ -142,16 +167,13 @@ StateWrite::Step StateWrite::run(Step step) {
     case Step::place_slabs: return place_slabs();
     case Step::explain_difference: return explain_difference();
     case Step::lay_out_data: return lay_out_data();
-    case Step::share_data_offsets:
-      return share_offsets(image_.entry_offsets, entries_.size(), Step::write_data);
+    case Step::share_data_offsets: return share_data_offsets();
+    case Step::lay_out_node: return lay_out_node();
+    case Step::share_node_offsets: return share_node_offsets();
     case Step::write_data: return write_data();
     case Step::place_channels: return place_channels();
     case Step::lay_out_tables: return lay_out_tables();
-    case Step::share_table_offsets: {
-      std::vector<std::uint64_t> offsets{image_.table_offsets.begin(), image_.table_offsets.end()};
-      offsets.push_back(image_.payload_offset);
-      return share_offsets(std::move(offsets), table_count + 1, Step::write_tables);
-    }
+    case Step::share_table_offsets: return share_table_offsets();
     case Step::write_tables: return write_tables();
     case Step::vote: return vote();
     case Step::publish: return publish();
@@ -182,7 +204,13 @@ StateWrite::Step StateWrite::place_slabs() {
   }
   Amounts mine = rows_.amounts();
   all_.sum({mine.data().begin(), mine.data().end()});
-  if (auto mine_boxes = boxes(); !mine_boxes.empty()) all_.gather(std::move(mine_boxes));
+  auto boxes = RankBoxes::pack(entries_, slabs_, options_.group);
+  if (!boxes.empty()) all_.gather(std::move(boxes));
+  if (node_ != nullptr) {
+    std::vector<std::uint64_t> counts;
+    for (const SlabRow& slab : rows_.slabs) counts.push_back(slab.count);
+    node_->sum(std::move(counts));
+  }
   return Step::lay_out_data;
 }
 
@@ -198,10 +226,13 @@ StateWrite::Step StateWrite::lay_out_data() {
   rows_.place_data(before);
   totals_ = Amounts{entries_.size()};
   std::copy(all_.total().begin(), all_.total().end(), totals_.data().begin());
-  layout_.emplace(entries_, totals_);
+  layout_.emplace(entries_, totals_, node_ != nullptr ? DataPlace::nodes : DataPlace::state);
+  if (node_ != nullptr) rows_.place_in_node(options_.group.number, node_->before());
   if (is_root()) {
     attempt([this]() -> Status {
-      if (auto status = check_shapes(all_.gathered()); !status) return status;
+      boxes_.emplace(entries_, all_.gathered(), static_cast<std::size_t>(all_.size()),
+                     node_ != nullptr);
+      if (auto status = boxes_->check(); !status) return status;
       if (auto status = make_image(Layout::Content::data); !status) return status;
       reserved_bytes_ = image_.file.size();
       thread_.post([this](const auto&) {
@@ -214,20 +245,52 @@ StateWrite::Step StateWrite::lay_out_data() {
   return Step::share_data_offsets;
 }
 
-/// Rank 0's `count` offsets go to everybody, or word that it has failed.
-StateWrite::Step StateWrite::share_offsets(std::vector<std::uint64_t> offsets, std::size_t count,
-                                           Step next) {
+/// `count` offsets, or word that this rank, which should know them, has failed.
+std::vector<std::uint64_t> StateWrite::offsets_to_share(const std::vector<std::uint64_t>& offsets,
+                                                        std::size_t count) {
   note(thread_.take_status());
-  offsets.insert(offsets.begin(), local_.ok() ? 1 : 0);
-  offsets.resize(count + 1);
-  all_.broadcast(std::move(offsets), 0);
-  return next;
+  std::vector<std::uint64_t> values{local_ ? std::uint64_t{1} : 0};
+  values.insert(values.end(), offsets.begin(), offsets.end());
+  values.resize(count + 1);
+  return values;
+}
+
+/// Rank 0's.
+StateWrite::Step StateWrite::share_data_offsets() {
+  all_.broadcast(offsets_to_share(image_.entry_offsets, entries_.size()), 0);
+  return node_ != nullptr ? Step::lay_out_node : Step::write_data;
+}
+
+/// Now the directory is there.
+StateWrite::Step StateWrite::lay_out_node() {
+  if (all_.values()[0] == 0) return Step::report;
+  if (leads_node()) {
+    attempt([this]() -> Status {
+      if (!local_) return {};
+      auto image = make_node_image(info_, options_.group.number, entries_, node_->total());
+      if (!image) return image.status();
+      node_image_ = std::move(*image);
+      node_file_made_ = true;
+      thread_.post([this](const auto&) { return make_node_file(node_image_); });
+      return {};
+    });
+  }
+  return Step::share_node_offsets;
+}
+
+/// Those of the node's first rank. When it has failed, the others of the node go on without writing
+/// data: all ranks will hear of it together.
+StateWrite::Step StateWrite::share_node_offsets() {
+  node_elements_ = node_->total();
+  node_->broadcast(offsets_to_share(node_image_.entry_offsets, entries_.size()), 0);
+  return Step::write_data;
 }
 
 StateWrite::Step StateWrite::write_data() {
-  if (all_.values()[0] == 0) return Step::report;
-  attempt([this]() -> Status {
-    take_offsets();
+  const auto& shared = node_ != nullptr ? node_->values() : all_.values();
+  if (shared[0] == 0) return node_ != nullptr ? Step::place_channels : Step::report;
+  attempt([&]() -> Status {
+    take_offsets(shared);
     make_data_parts();
     return {};
   });
@@ -245,6 +308,7 @@ StateWrite::Step StateWrite::place_channels() {
   std::vector<std::uint64_t> values{mine.channels().begin(), mine.channels().end()};
   values.push_back(local_ ? 0 : 1);
   all_.sum(std::move(values));
+  if (node_ != nullptr) all_.gather(pack_node_index());
   return Step::lay_out_tables;
 }
 
@@ -258,9 +322,10 @@ StateWrite::Step StateWrite::lay_out_tables() {
   take(before.channels(), all_.before());
   rows_.place_channels(before);
   take(totals_.channels(), all_.total());
-  layout_.emplace(entries_, totals_);
+  layout_.emplace(entries_, totals_, node_ != nullptr ? DataPlace::nodes : DataPlace::state);
   if (is_root()) {
     attempt([this]() -> Status {
+      if (node_ != nullptr) unpack_node_indexes(all_.gathered());
       const auto offsets = image_.entry_offsets;
       if (auto status = make_image(Layout::Content::everything); !status) return status;
       if (offsets != image_.entry_offsets) {
@@ -274,10 +339,18 @@ StateWrite::Step StateWrite::lay_out_tables() {
   return Step::share_table_offsets;
 }
 
+/// Rank 0's.
+StateWrite::Step StateWrite::share_table_offsets() {
+  std::vector<std::uint64_t> offsets{image_.table_offsets.begin(), image_.table_offsets.end()};
+  offsets.push_back(image_.payload_offset);
+  all_.broadcast(offsets_to_share(offsets, table_count + 1), 0);
+  return Step::write_tables;
+}
+
 StateWrite::Step StateWrite::write_tables() {
   if (all_.values()[0] == 0) return Step::report;
   attempt([this]() -> Status {
-    take_offsets();
+    take_offsets(all_.values());
     make_table_parts();
     return {};
   });
@@ -292,6 +365,7 @@ StateWrite::Step StateWrite::write_tables() {
 
 StateWrite::Step StateWrite::vote() {
   note(thread_.take_status());
+  if (node_ != nullptr) note(node_->error());
   all_.agree(local_);
   return Step::publish;
 }
@@ -300,7 +374,9 @@ StateWrite::Step StateWrite::vote() {
 StateWrite::Step StateWrite::publish() {
   if (!all_.agreed() || !options_.publish) return Step::conclude;
   if (is_root()) {
-    thread_.post([this](const auto&) { return options_.publish(image_.datasets); });
+    thread_.post([this](const auto&) {
+      return options_.publish({image_.datasets, std::move(node_indexes_)});
+    });
   }
   return Step::share_outcome;
 }
@@ -318,7 +394,7 @@ StateWrite::Step StateWrite::report() {
   return Step::conclude;
 }
 
-/// Nobody writes any more: after a failure the ranks meet, so that the file can go.
+/// Nobody writes any more: after a failure the ranks meet, so that the files can go.
 StateWrite::Step StateWrite::conclude() {
   status_ = all_.agreed();
   if (status_) return Step::over;
@@ -330,6 +406,7 @@ StateWrite::Step StateWrite::remove_file() {
   static_cast<void>(thread_.take_status());
   thread_.post([this](const auto&) {
     if (reserved_bytes_ > 0) ::unlink(path_.c_str());
+    if (node_file_made_) ::unlink(node_path_.c_str());
     return Status{};
   });
   return Step::over;
@@ -337,50 +414,44 @@ StateWrite::Step StateWrite::remove_file() {
 
 // ---- Their parts --------------------------------------------------------------------------------
 
-/// This rank's parts of the entries that have a global shape: offsets and shapes.
-std::vector<std::uint64_t> StateWrite::boxes() const {
-  std::vector<std::uint64_t> values;
-  for (std::size_t i = 0; i < entries_.size(); ++i) {
-    if (entries_[i].global_shape.empty()) continue;
-    values.insert(values.end(), slabs_[i].offset.begin(), slabs_[i].offset.end());
-    values.insert(values.end(), slabs_[i].shape.begin(), slabs_[i].shape.end());
-  }
-  return values;
-}
-
-/// Two ranks that write the same element would leave a checkpoint that no restart accepts.
-Status StateWrite::check_shapes(const std::vector<std::uint64_t>& all_boxes) const {
-  const auto ranks = static_cast<std::size_t>(all_.size());
-  const std::size_t stride = all_boxes.size() / ranks;
-  auto first = all_boxes.begin();  // of rank 0's values for the entry
-  for (const Entry& entry : entries_) {
-    const auto dims = static_cast<std::ptrdiff_t>(entry.global_shape.size());
-    if (dims == 0) continue;
-    std::vector<Box> parts;
-    for (std::size_t rank = 0; rank < ranks; ++rank) {
-      const auto offset = first + static_cast<std::ptrdiff_t>(rank * stride);
-      parts.push_back({{offset, offset + dims}, {offset + dims, offset + 2 * dims}});
-    }
-    if (const auto overlap = find_overlap(parts)) {
-      return {Code::invalid_argument,
-              fmt::format("'{}' can't be saved: the parts of ranks {} and {} of its global shape "
-                          "overlap; check the offsets that they are protected with",
-                          entry.name, overlap->first, overlap->second)};
-    }
-    first += 2 * dims;
-  }
-  return {};
-}
-
 Status StateWrite::make_image(Layout::Content content) {
-  auto image = layout_->make_image(info_, content);
+  auto image = layout_->make_image(info_, content, &*boxes_);
   if (!image) return image.status();
   image_ = std::move(*image);
   return {};
 }
 
-void StateWrite::take_offsets() {
-  offsets_.insert(offsets_.end(), all_.values().begin() + 1, all_.values().end());
+void StateWrite::take_offsets(const std::vector<std::uint64_t>& shared) {
+  offsets_.insert(offsets_.end(), shared.begin() + 1, shared.end());
+}
+
+/// What rank 0 has to know of a node's file, from the rank that made it; zeros from the others.
+std::vector<std::uint64_t> StateWrite::pack_node_index() const {
+  std::vector<std::uint64_t> values{node_index_.bytes, node_index_.metadata_checksum};
+  for (const Entry& entry : entries_) {
+    const auto dataset = node_index_.datasets.find(dataset_path(entry));
+    const Extent extent = dataset != node_index_.datasets.end() ? dataset->second : Extent{};
+    values.insert(values.end(), {extent.offset, extent.bytes});
+  }
+  return values;
+}
+
+void StateWrite::unpack_node_indexes(const std::vector<std::uint64_t>& gathered) {
+  const auto ranks = static_cast<std::size_t>(all_.size());
+  node_indexes_.resize(boxes_->node_count());
+  for (std::size_t rank = 0; rank < ranks; ++rank) {
+    auto value = gathered.begin() + static_cast<std::ptrdiff_t>(rank * (gathered.size() / ranks));
+    if (*value == 0) continue;
+    StateIndex& index = node_indexes_[boxes_->node(rank)];
+    index.name = node_file_name(boxes_->node(rank));
+    index.bytes = *value++;
+    index.metadata_checksum = *value++;
+    for (const Entry& entry : entries_) {
+      Extent& extent = index.datasets[dataset_path(entry)];
+      extent.offset = *value++;
+      extent.bytes = *value++;
+    }
+  }
 }
 
 void StateWrite::make_data_parts() {
@@ -389,7 +460,11 @@ void StateWrite::make_data_parts() {
     const Slab& slab = slabs_[i];
     Part part{dataset_path(entry), offsets_[i], entry.element_bytes, layout_->shape(i), slab.offset,
               slab.shape,          slab.data};
-    if (entry.global_shape.empty()) {
+    if (node_ != nullptr) {
+      part.global = {node_elements_[i]};
+      part.offset = {rows_.places[i].start};
+      part.shape = {slab.count};
+    } else if (entry.global_shape.empty()) {
       part.offset = {rows_.slabs[i].start};
       part.shape = {slab.count};
     }
@@ -414,6 +489,7 @@ void StateWrite::make_table_parts() {
   add(rank_rows, std::span{&rows_.rank, 1}, rank);
   add(slab_rows, rows_.slabs, rank * rows_.slabs.size());
   add(block_rows, rows_.blocks, rows_.rank.first_block);
+  add(place_rows, rows_.places, rank * rows_.places.size());
   add(communicator_rows, rows_.communicators, rows_.first_communicator);
   add(counter_rows, rows_.counters, rows_.rank.first_counter);
   add(message_rows, rows_.messages, rows_.rank.first_message);
@@ -429,15 +505,19 @@ std::span<BlockRow> StateWrite::blocks_of(std::size_t entry) {
 
 // ---- In the thread ------------------------------------------------------------------------------
 
+/// The node's file, complete but for the data.
+Status StateWrite::make_node_file(const StateImage& image) {
+  const std::uint64_t bytes = image.file.size();
+  if (auto status = create_state_file(node_path_, bytes); !status) return status;
+  if (auto status = complete_state_file(node_path_, image, bytes); !status) return status;
+  auto index = index_node(node_path_, image.datasets);
+  if (!index) return index.status();
+  node_index_ = std::move(*index);
+  return {};
+}
+
 Status StateWrite::write_data_directly(const std::stop_token& cancelled) {
-  auto opened = BulkWriter::open(path_);
-  if (!opened) {
-    return {Code::io_error,
-            fmt::format("{}: the checkpoint directory must be on a file system that all nodes "
-                        "share",
-                        opened.status().message())};
-  }
-  writer_.emplace(std::move(*opened));
+  if (auto s = open_file(writer_, node_ != nullptr ? node_path_ : path_); !s) return s;
   crash_point("file_created");
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     if (i == entries_.size() / 2) crash_point("half_written");
@@ -448,19 +528,25 @@ Status StateWrite::write_data_directly(const std::stop_token& cancelled) {
 }
 
 Status StateWrite::write_tables_directly(const std::stop_token& cancelled) {
+  if (node_ != nullptr) {
+    if (auto s = open_file(index_writer_, path_); !s) return s;
+  }
+  BulkWriter& writer = index_writer_ ? *index_writer_ : *writer_;
   // First: it completes the rows of the messages.
   if (auto s =
-          write_payload(*writer_, offsets_.back() + rows_.first_payload, messages_, rows_.messages);
+          write_payload(writer, offsets_.back() + rows_.first_payload, messages_, rows_.messages);
       !s) {
     return s;
   }
   for (std::size_t i = entries_.size(); i < parts_.size(); ++i) {
-    if (auto s = write_part(*writer_, parts_[i], {}, cancelled); !s) return s;
+    if (auto s = write_part(writer, parts_[i], {}, cancelled); !s) return s;
   }
   crash_point("written");
   if (auto s = writer_->sync(); !s) return s;
+  if (auto s = index_writer_ ? index_writer_->sync() : Status{}; !s) return s;
   crash_point("data_synced");
   if (auto s = writer_->close(); !s) return s;
+  if (auto s = index_writer_ ? index_writer_->close() : Status{}; !s) return s;
   crash_point("closed");
   return {};
 }

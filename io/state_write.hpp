@@ -1,4 +1,5 @@
-// Writes state.h5, all ranks together, while the program goes on computing and communicating.
+// Writes an epoch's files, all ranks together, while the program goes on computing and
+// communicating.
 #pragma once
 
 #include <mpi.h>
@@ -7,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <stop_token>
@@ -19,23 +21,26 @@
 #include "io/bulk_writer.hpp"
 #include "io/layout.hpp"
 #include "io/mpiio_writer.hpp"
+#include "io/node_group.hpp"
 #include "io/nonblocking.hpp"
 #include "io/part.hpp"
+#include "io/rank_boxes.hpp"
 #include "io/rank_rows.hpp"
 #include "io/records.hpp"
 #include "io/state_writer.hpp"
 
 namespace cairn::io {
 
-/// One epoch's state file. All ranks make one; each gives its data (begin), later its channels
-/// (finish), or says that it can't (fail), when it has come so far; and all call poll() now and
-/// then until it says true. No call blocks, or waits for another rank. The data is written by a
-/// thread of this object's own, which calls neither MPI nor HDF5; all calls here are made by one
-/// thread, that which may call MPI and HDF5.
+/// One epoch's state file, and the file of each node when the nodes have one: then the data goes
+/// there, and the index and the channels into the state file. All ranks make one; each gives its
+/// data (begin), later its channels (finish), or says that it can't (fail), when it has come so
+/// far; and all call poll() now and then until it says true. No call blocks, or waits for another
+/// rank. The data is written by a thread of this object's own, which calls neither MPI nor HDF5;
+/// all calls here are made by one thread, that which may call MPI and HDF5.
 ///
 /// The ranks go through the same steps in the same order, whatever fails on one of them: a failure
 /// is carried to the next step in which they compare notes. Then all end with the same status, and
-/// the file does not exist.
+/// no file exists.
 class StateWrite {
  public:
   struct Options {
@@ -43,11 +48,13 @@ class StateWrite {
     /// Every rank calls begin, finish and poll() in a row and does nothing else until that has said
     /// true. Only then `driver` may be mpiio.
     bool blocking = false;
+    /// Its comm is used for nothing else meanwhile. Not with mpiio.
+    NodeGroup group = {};
     /// On rank 0, in its thread, before the file is created: may make its directory.
     std::function<Status()> prepare = nullptr;
     /// On rank 0, in its thread, when every rank has written its part and none has failed: may make
     /// the epoch exist. status() is then what this returns, on every rank.
-    std::function<Status(const Datasets&)> publish = nullptr;
+    std::function<Status(const WrittenFiles&)> publish = nullptr;
   };
 
   /// Local. `comm` is unmanaged and used for nothing else meanwhile; rank i of it is rank i of
@@ -87,7 +94,7 @@ class StateWrite {
            !(step_ == Step::over && thread_.idle());
   }
   /// Bytes that this rank has written and seconds that its thread has worked; when all is over.
-  std::uint64_t written_bytes() const { return writer_ ? writer_->written_bytes() : 0; }
+  std::uint64_t written_bytes() const;
   double writer_seconds() const { return thread_.busy_seconds(); }
 
  private:
@@ -99,6 +106,8 @@ class StateWrite {
     explain_difference,  // only if the entries differ
     lay_out_data,
     share_data_offsets,  // once rank 0's thread has created the file
+    lay_out_node,        // only with a file for each node
+    share_node_offsets,  // once the thread of the node's first rank has made the file
     write_data,
     place_channels,  // once finish() has been called
     lay_out_tables,
@@ -119,7 +128,10 @@ class StateWrite {
   Step place_slabs();
   Step explain_difference();
   Step lay_out_data();
-  Step share_offsets(std::vector<std::uint64_t> offsets, std::size_t count, Step next);
+  Step share_data_offsets();
+  Step share_table_offsets();
+  Step lay_out_node();
+  Step share_node_offsets();
   Step write_data();
   Step place_channels();
   Step lay_out_tables();
@@ -136,10 +148,15 @@ class StateWrite {
   void attempt(const std::function<Status()>& work);
 
   bool is_root() const { return all_.rank() == 0; }
-  std::vector<std::uint64_t> boxes() const;
-  Status check_shapes(const std::vector<std::uint64_t>& all_boxes) const;
+  /// Whether this rank makes its node's file.
+  bool leads_node() const { return node_ != nullptr && node_->rank() == 0; }
+  std::vector<std::uint64_t> offsets_to_share(const std::vector<std::uint64_t>& offsets,
+                                              std::size_t count);
   Status make_image(Layout::Content content);
-  void take_offsets();
+  Status make_node_file(const StateImage& image);
+  std::vector<std::uint64_t> pack_node_index() const;
+  void unpack_node_indexes(const std::vector<std::uint64_t>& gathered);
+  void take_offsets(const std::vector<std::uint64_t>& shared);
   void make_data_parts();
   void make_table_parts();
   std::span<BlockRow> blocks_of(std::size_t entry);
@@ -152,7 +169,8 @@ class StateWrite {
   Status write_tables_collectively();
 
   NonblockingCollective all_;
-  std::filesystem::path path_;
+  std::unique_ptr<NonblockingCollective> node_;  // only with a file for each node
+  std::filesystem::path path_, node_path_;
   EpochInfo info_;
   Options options_;
   Step step_ = Step::compare_entries;
@@ -167,15 +185,23 @@ class StateWrite {
   RankRows rows_;
   Amounts totals_{0};
   std::optional<Layout> layout_;
-  std::vector<std::uint64_t> offsets_;  // of the entries, then of the tables and the payload
-  std::vector<Part> parts_;             // likewise, without the payload
+  std::vector<std::uint64_t> offsets_;        // of the entries, then of the tables and the payload
+  std::vector<std::uint64_t> node_elements_;  // of each entry in this node's file
+  std::vector<Part> parts_;                   // likewise, without the payload
   // Rank 0:
   StateImage image_;
   std::uint64_t reserved_bytes_ = 0;  // of the file; 0 until it may exist
+  std::optional<RankBoxes> boxes_;
+  std::vector<StateIndex> node_indexes_;
+  // The first rank of a node:
+  StateImage node_image_;
+  StateIndex node_index_;  // the thread's, while that is not idle; no bytes until the file is there
+  bool node_file_made_ = false;  // it may exist
 
   std::optional<MpiioWriter> mpiio_;
-  std::optional<BulkWriter> writer_;  // the thread's, while that is not idle
-  BackgroundThread thread_;           // last: joined before the rest goes
+  // The thread's, while that is not idle: of the data's file, and of state.h5 when that is another.
+  std::optional<BulkWriter> writer_, index_writer_;
+  BackgroundThread thread_;  // last: joined before the rest goes
 };
 
 }  // namespace cairn::io

@@ -5,8 +5,9 @@
 namespace cairn::io {
 
 Status write_state(MPI_Comm comm, const std::filesystem::path& path, const EpochInfo& info,
-                   const RankState& state, WriteDriver driver) {
-  StateWrite write{comm, path, info, {.driver = driver, .blocking = true}};
+                   const RankState& state, const WriteOptions& options) {
+  StateWrite write{
+      comm, path, info, {.driver = options.driver, .blocking = true, .group = options.group}};
   write.begin(state.entries, state.slabs);
   write.finish(state.counters, state.messages, state.communicators);
   while (!write.poll()) write.wait();

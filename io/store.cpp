@@ -170,23 +170,34 @@ Result<fs::path> Store::begin(std::uint64_t epoch) const {
 }
 
 Result<EpochInfo> Store::commit(const EpochInfo& info) const {
-  return publish(info, scan_state(temporary_path(info.epoch) / state_file));
-}
-
-Result<EpochInfo> Store::commit(const EpochInfo& info, const Datasets& datasets) const {
-  return publish(info, index_state(temporary_path(info.epoch) / state_file, datasets));
-}
-
-Result<EpochInfo> Store::publish(const EpochInfo& info, Result<StateIndex> state) const {
+  const fs::path directory = temporary_path(info.epoch);
+  auto state = scan_state(directory / state_file);
   if (!state) return state.status();
-  const fs::path temporary = temporary_path(info.epoch);
-  CommitRecord record{info, std::move(*state)};
+  CommitRecord record{info, std::move(*state), {}};
+  std::error_code error;
+  for (std::uint64_t i = 0; fs::exists(directory / node_file_name(i), error); ++i) {
+    auto node = scan_node(directory / node_file_name(i));
+    if (!node) return node.status();
+    record.nodes.push_back(std::move(*node));
+  }
+  return publish(std::move(record));
+}
+
+Result<EpochInfo> Store::commit(const EpochInfo& info, const WrittenFiles& files) const {
+  auto state = index_state(temporary_path(info.epoch) / state_file, files.state);
+  if (!state) return state.status();
+  return publish({info, std::move(*state), files.nodes});
+}
+
+Result<EpochInfo> Store::publish(CommitRecord record) const {
+  const fs::path temporary = temporary_path(record.info.epoch);
   record.info.bytes = record.state.bytes;
+  for (const StateIndex& node : record.nodes) record.info.bytes += node.bytes;
   record.info.committed_at = utc_now();
   record.info.messages_in_flight = message_count(record.state);
   const fs::path commit_path = temporary / commit_file;
   if (auto status = write_commit(commit_path, format_commit(record)); !status) return status;
-  const fs::path path = epoch_path(info.epoch);
+  const fs::path path = epoch_path(record.info.epoch);
   if (auto status = rename_directory(temporary, path); !status) return status;
   crash_point("renamed");
   if (auto status = sync_directory(directory_); !status) {

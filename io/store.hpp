@@ -14,6 +14,8 @@
 
 namespace cairn::io {
 
+struct CommitRecord;
+
 class Store {
  public:
   explicit Store(std::filesystem::path directory) : directory_(std::move(directory)) {}
@@ -44,14 +46,14 @@ class Store {
   Result<std::filesystem::path> begin(std::uint64_t epoch) const;
 
   /// Publishes what begin() started: writes COMMIT.json (sizes, checksums), fsyncs it and the
-  /// directory, renames, fsyncs the parent. state.h5 must be complete and synced. Atomic: after
+  /// directory, renames, fsyncs the parent. Its files must be complete and synced. Atomic: after
   /// a crash at any point the epoch either exists and is valid, or does not exist.
   /// Returns `info` with bytes, messages_in_flight (counted in state.h5) and committed_at filled
   /// in. Never replaces an epoch: io_error when it exists. On failure the epoch does not exist and
-  /// discard() removes what is left. corruption: state.h5 is not complete.
+  /// discard() removes what is left. corruption: a file is not complete.
   Result<EpochInfo> commit(const EpochInfo& info) const;
-  /// The same, without HDF5: any thread may call it. `datasets`: what state.h5 holds, and where.
-  Result<EpochInfo> commit(const EpochInfo& info, const Datasets& datasets) const;
+  /// The same, without HDF5: any thread may call it.
+  Result<EpochInfo> commit(const EpochInfo& info, const WrittenFiles& files) const;
 
   /// Removes what begin() made. Never fails: what can't be removed is left for prepare().
   void discard(std::uint64_t epoch) const;
@@ -66,7 +68,7 @@ class Store {
   void append_history(const std::string& json_line) const;
 
  private:
-  Result<EpochInfo> publish(const EpochInfo& info, Result<StateIndex> state) const;
+  Result<EpochInfo> publish(CommitRecord record) const;
 
   std::filesystem::path directory_;
 };

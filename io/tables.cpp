@@ -35,6 +35,12 @@ constexpr std::array block_fields = {
     AT(BlockRow, block, Kind::u64),    AT(BlockRow, bytes, Kind::u64),
     AT(BlockRow, checksum, Kind::u64),
 };
+constexpr std::array place_fields = {
+    AT(PlaceRow, rank, Kind::u32),
+    AT(PlaceRow, entry, Kind::u32),
+    AT(PlaceRow, node, Kind::u64),
+    AT(PlaceRow, start, Kind::u64),
+};
 constexpr std::array communicator_fields = {
     AT(CommunicatorRow, id, Kind::u64),
     AT(CommunicatorRow, size, Kind::u32),
@@ -57,8 +63,8 @@ constexpr std::array message_fields = {
 
 // The format has no padding: a change of these numbers is a new format version.
 static_assert(sizeof(EntryRow) == 336 && sizeof(RankRow) == 56 && sizeof(SlabRow) == 160 &&
-              sizeof(BlockRow) == 32 && sizeof(CommunicatorRow) == 80 && sizeof(CounterRow) == 32 &&
-              sizeof(MessageRow) == 48);
+              sizeof(BlockRow) == 32 && sizeof(PlaceRow) == 24 && sizeof(CommunicatorRow) == 80 &&
+              sizeof(CounterRow) == 32 && sizeof(MessageRow) == 48);
 
 }  // namespace
 
@@ -68,6 +74,7 @@ const std::array<Table, table_count>& tables() {
       {ranks_table, sizeof(RankRow), rank_fields},
       {slabs_table, sizeof(SlabRow), slab_fields},
       {blocks_table, sizeof(BlockRow), block_fields},
+      {places_table, sizeof(PlaceRow), place_fields, 2},
       {communicators_table, sizeof(CommunicatorRow), communicator_fields},
       {counters_table, sizeof(CounterRow), counter_fields},
       {messages_table, sizeof(MessageRow), message_fields},

@@ -50,6 +50,14 @@ struct BlockRow {
   std::uint64_t checksum;
 };
 
+/// Where a slab is when each node has a file.
+struct PlaceRow {
+  std::uint32_t rank;
+  std::uint32_t entry;
+  std::uint64_t node;
+  std::uint64_t start;  ///< first element within the dataset in the node's file
+};
+
 struct CommunicatorRow {
   std::uint64_t id;
   std::uint32_t size;
@@ -89,6 +97,7 @@ struct Table {
   const char* path;
   std::size_t row_bytes;
   std::span<const Field> fields;
+  int since = 1;  ///< format version
 };
 
 enum TableId {
@@ -96,6 +105,7 @@ enum TableId {
   rank_rows,
   slab_rows,
   block_rows,
+  place_rows,
   communicator_rows,
   counter_rows,
   message_rows,

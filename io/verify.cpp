@@ -81,16 +81,24 @@ void check_overlap(const Entry& entry, std::vector<SlabInfo> slabs, Problems& pr
   }
 }
 
-/// HDF5 finds the same objects in the file at the same places as COMMIT.json says. Only asked once
+/// HDF5 finds the same objects in the files at the same places as COMMIT.json says. Only asked once
 /// the metadata's checksum is right: HDF5 does not take damaged files well.
 Status check_objects(const std::filesystem::path& epoch_directory) {
   const auto record = read_commit_record(epoch_directory);
   if (!record) return record.status();
-  const auto scanned = scan_state(epoch_directory / state_file);
-  if (!scanned) return scanned.status();
-  if (*scanned == record->state) return {};
-  return {Code::corruption, fmt::format("{}: its objects are not those that COMMIT.json lists",
-                                        (epoch_directory / state_file).native())};
+  const auto compare = [&](const Result<StateIndex>& scanned, const StateIndex& described) {
+    if (!scanned) return scanned.status();
+    if (*scanned == described) return Status{};
+    return Status{Code::corruption,
+                  fmt::format("{}: its objects are not those that COMMIT.json lists",
+                              (epoch_directory / described.name).native())};
+  };
+  auto status = compare(scan_state(epoch_directory / state_file), record->state);
+  for (const StateIndex& node : record->nodes) {
+    if (!status) break;
+    status = compare(scan_node(epoch_directory / node.name), node);
+  }
+  return status;
 }
 
 void check_data(const StateReader& reader, VerifyReport& report, Problems& problems) {

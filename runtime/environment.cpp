@@ -85,6 +85,11 @@ bool parse_driver(std::string_view text, Options& options) {
   return text == "direct" || text == "mpiio";
 }
 
+bool parse_layout(std::string_view text, Options& options) {
+  options.layout = text;
+  return text == "shared" || text == "per-node" || ranks_per_file(text) > 0;
+}
+
 bool parse_patience(std::string_view text, Options& options) {
   return parse_seconds(text, options.patience_seconds);
 }
@@ -98,6 +103,8 @@ bool parse_staging_limit(std::string_view text, Options& options) {
   return parse_number(text, options.staging_limit_mib) && options.staging_limit_mib > 0 &&
          options.staging_limit_mib < (1ULL << 40);
 }
+
+constexpr const char* layouts = "shared, per-node or group:<ranks>";
 
 struct Variable {
   const char* name;
@@ -114,6 +121,7 @@ constexpr std::array variables = {
     Variable{"CAIRN_PROTOCOL", parse_protocol, "chandy-lamport or coordinated"},
     Variable{"CAIRN_CUT", parse_cut, "aligned or marker"},
     Variable{"CAIRN_DRIVER", parse_driver, "direct or mpiio"},
+    Variable{"CAIRN_LAYOUT", parse_layout, layouts},
     Variable{"CAIRN_PATIENCE", parse_patience, "a number of seconds above 0"},
     Variable{"CAIRN_STAGING_LIMIT", parse_staging_limit, "a number of MiB above 0"},
     Variable{"CAIRN_STORE_LIMIT", parse_store_limit, "a number of MiB above 0"},
@@ -136,6 +144,14 @@ Status check_code_options(const Options& options) {
   if (!parse_driver(options.driver, scratch)) {
     return bad("driver", options.driver, "direct or mpiio");
   }
+  if (!parse_layout(options.layout, scratch)) return bad("layout", options.layout, layouts);
+  if (options.layout != "shared" && options.driver == "mpiio") {
+    return {Code::invalid_argument,
+            fmt::format("CAIRN_LAYOUT={} can't be used with CAIRN_DRIVER=mpiio: in a file for each "
+                        "node no rank's part is scattered; use CAIRN_DRIVER=direct, or "
+                        "CAIRN_LAYOUT=shared",
+                        options.layout)};
+  }
   if (options.keep < 1) return bad("keep", std::to_string(options.keep), "1 or more");
   const Interval& interval = options.interval;
   if (interval.kind == Interval::Kind::seconds && !(interval.seconds > 0)) {
@@ -153,6 +169,13 @@ Status check_code_options(const Options& options) {
 }
 
 }  // namespace
+
+int ranks_per_file(std::string_view layout) {
+  constexpr std::string_view group = "group:";
+  int ranks = 0;
+  if (!layout.starts_with(group) || !parse_number(layout.substr(group.size()), ranks)) return 0;
+  return ranks;
+}
 
 std::string environment_settings() {
   std::string settings;

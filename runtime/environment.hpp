@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <cairn/options.hpp>
@@ -17,6 +18,9 @@ std::string environment_settings();
 /// Overrides `options` by the settings (lines of environment_settings) and checks the result.
 /// Local. invalid_argument: names the variable, its value, and what it may be.
 Status apply_settings(const std::string& settings, Options& options);
+
+/// Of Options::layout: the number of ranks that share a file; 0: as many as are on a node, or all.
+int ranks_per_file(std::string_view layout);
 
 /// CAIRN_CHAOS and CAIRN_CHAOS_SEED: a stress mode, which is there without a session.
 struct ChaosSettings {

@@ -69,10 +69,11 @@ Status write(const EpochContext& context, io::Collective& all, const io::EpochIn
   directory = all.broadcast(directory, 0);
   state.entries = std::move(captured->entries);
   state.slabs = std::move(captured->slabs);
-  const auto driver =
-      context.options.driver == "mpiio" ? io::WriteDriver::mpiio : io::WriteDriver::direct;
+  io::WriteOptions options;
+  if (context.options.driver == "mpiio") options.driver = io::WriteDriver::mpiio;
+  options.group = context.group;
   return io::write_state(context.comm, std::filesystem::path(directory) / io::state_file, info,
-                         state, driver);
+                         state, options);
 }
 
 }  // namespace

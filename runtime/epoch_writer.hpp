@@ -9,6 +9,7 @@
 #include <cairn/options.hpp>
 #include <cairn/status.hpp>
 
+#include "io/node_group.hpp"
 #include "io/store.hpp"
 #include "mpi_bindings/channel_layer.hpp"
 #include "runtime/capture/registry.hpp"
@@ -25,6 +26,7 @@ struct EpochContext {
   const Options& options;
   const io::Job& job;
   MPI_Comm comm;  ///< unmanaged, ranks as in MPI_COMM_WORLD
+  const io::NodeGroup& group;
 };
 
 /// Two phases. Prepare: all ranks are at the cut (the agreement has seen to that); they flip their

@@ -19,6 +19,7 @@
 #include "mpi_bindings/native.hpp"
 #include "runtime/chaos.hpp"
 #include "runtime/environment.hpp"
+#include "runtime/node_group.hpp"
 #include "runtime/restart.hpp"
 
 namespace cairn {
@@ -87,6 +88,7 @@ SessionImpl::SessionImpl(mpi::ChannelLayer& channel_layer, Options session_optio
       options(std::move(session_options)),
       control(private_world()),
       bulk(private_world()),
+      group(make_node_group(bulk, options.layout)),
       store(options.directory) {
   PMPI_Comm_rank(control, &rank);
   PMPI_Comm_size(control, &size);
@@ -139,7 +141,7 @@ void SessionImpl::prepare_store() {
 }
 
 EpochContext SessionImpl::context() {
-  return {*layer, *transport, registry, store, options, job, bulk};
+  return {*layer, *transport, registry, store, options, job, bulk, group};
 }
 
 void SessionImpl::record(const char* event, std::uint64_t epoch_number,
@@ -459,6 +461,7 @@ void SessionImpl::finalize() {
   transport.reset();
   PMPI_Comm_free(&control);
   PMPI_Comm_free(&bulk);
+  if (group.has_file()) PMPI_Comm_free(&group.comm);
 }
 
 }  // namespace cairn

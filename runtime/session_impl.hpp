@@ -63,6 +63,7 @@ class SessionImpl : public mpi::Progress, public SnapshotHost {
   Options options;
   MPI_Comm control = MPI_COMM_NULL;  ///< rounds and markers
   MPI_Comm bulk = MPI_COMM_NULL;     ///< writing
+  io::NodeGroup group;
   int rank = 0;
   int size = 1;
   io::Store store;

@@ -129,6 +129,7 @@ void Snapshot::begin(const Status& why_not) {
 /// What rank 0's thread does around the writing.
 io::StateWrite::Options Snapshot::publishing(const EpochContext& context) {
   io::StateWrite::Options options;
+  options.group = context.group;
   options.prepare = [store = context.store, job = context.job, epoch = info_.epoch] {
     const Status prepared = store.prepare(job);
     if (!prepared) return prepared;
@@ -137,8 +138,8 @@ io::StateWrite::Options Snapshot::publishing(const EpochContext& context) {
   };
   // What it knows of the epoch is read when all is over.
   options.publish = [this, store = context.store,
-                     keep = context.options.keep](const io::Datasets& datasets) {
-    auto committed = store.commit(info_, datasets);
+                     keep = context.options.keep](const io::WrittenFiles& files) {
+    auto committed = store.commit(info_, files);
     if (!committed) return committed.status();
     info_ = std::move(*committed);
     const Status retained = store.retain(keep);

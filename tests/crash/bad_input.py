@@ -157,11 +157,11 @@ def newer_format(bench):
     directory = bench.copy()
     path = commit(directory, 2)
     before = path.read_text()
-    body = before[: before.rindex(",\n")].replace('"format_version": 1', '"format_version": 2')
+    body = before[: before.rindex(",\n")].replace('"format_version": 2', '"format_version": 3')
     done = subprocess.run([BIN / "crash_test_tool", "checksum"], input=body, capture_output=True,
                           text=True, timeout=10, check=True)
     path.write_text(f'{body},\n  "checksum": "{done.stdout.strip()}"\n}}\n')
-    bench.refused(BAD_SETTINGS, ["format version 2"], directory, works_again=False)
+    bench.refused(BAD_SETTINGS, ["format version 3"], directory, works_again=False)
     path.write_text(before)
     bench.runs(directory, (40, 2))
 

@@ -46,29 +46,29 @@ class Case:
         return [[1, 2]] if points.index(self.point) >= points.index("renamed") else [[1]]
 
 
-def crash(workspace, directory, case, protocol):
+def crash(workspace, directory, case, settings):
     outcome = workspace.run(RANKS, PROGRAM, DIR=directory, INTERVAL=INTERVAL, KEEP=case.keep,
-                            CRASH_AT=case.crash_at, PROTOCOL=protocol)
+                            CRASH_AT=case.crash_at, **settings)
     check(outcome.status == EXIT_KILLED, f"the point was not reached: {outcome.describe()}")
     return outcome
 
 
-def run_case(workspace, case, points, expected, protocol):
+def run_case(workspace, case, points, expected, settings):
     directory = workspace.directory("checkpoints")
     if case.point.startswith("restart"):
-        crash(workspace, directory, Case("committed", None), protocol)
+        crash(workspace, directory, Case("committed", None), settings)
         allowed = [[1, 2]]
-        outcome = crash(workspace, directory, case, protocol)
+        outcome = crash(workspace, directory, case, settings)
         check(outcome.continued is None, "the program went on before it was killed")
     else:
         allowed = case.epochs_afterwards(points)
-        crash(workspace, directory, case, protocol)
+        crash(workspace, directory, case, settings)
     there = epochs(directory)
     check(there in allowed, f"epochs {there} instead of {' or '.join(map(str, allowed))}")
     check_verified(directory, "after the crash")
 
     again = workspace.run(RANKS, PROGRAM, DIR=directory, INTERVAL=INTERVAL, KEEP=case.keep,
-                          PROTOCOL=protocol)
+                          **settings)
     check(again.status == 0, f"restart: {again.describe()}")
     check(again.continued == (400 * there[-1], there[-1]), f"restart: {again.describe()}")
     check(again.result == expected, f"result {again.result} instead of {expected}")
@@ -81,7 +81,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("points", nargs="*", metavar="POINT", help="these only (default: all)")
     parser.add_argument("--protocol", default="chandy-lamport")
+    parser.add_argument("--layout", default="shared")
     options = parser.parse_args()
+    settings = {"PROTOCOL": options.protocol, "LAYOUT": options.layout}
 
     listed = subprocess.run([BIN / "crash_test_tool", "points"], capture_output=True, text=True,
                             timeout=10, check=True)
@@ -95,7 +97,7 @@ def main():
             if options.points and case.point not in options.points:
                 continue
             try:
-                run_case(workspace, case, points, expected, options.protocol)
+                run_case(workspace, case, points, expected, settings)
                 print(f"ok      {case.crash_at}", flush=True)
             except Failure as failure:
                 failures += 1

@@ -44,6 +44,12 @@ struct Options {
   /// collectively where a rank's part is scattered in the file, for file systems that want few
   /// large requests; Open MPI's may hang when opening the file fails on some ranks only.
   std::string driver = "direct";
+  /// CAIRN_LAYOUT=shared|per-node|group:<ranks>. shared: one file, state.h5. per-node: the data of
+  /// the ranks on a node is in a file of the node's, of which state.h5 has virtual datasets: for
+  /// file systems where many nodes that write one file are slow. group:<ranks>: so many consecutive
+  /// ranks share a file, wherever they are. Not with the driver mpiio. A restart may use another
+  /// layout.
+  std::string layout = "shared";
   /// CAIRN_PATIENCE=<seconds>: longest time that a rank waits at a cut for the others before the
   /// epoch is given up and the program goes on.
   double patience_seconds = 60;

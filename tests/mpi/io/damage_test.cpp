@@ -44,51 +44,71 @@ void flip(const fs::path& path, std::uint64_t offset, int bit) {
   ::close(file);
 }
 
-class Damage : public testing::Test {
+/// With all data in state.h5, or in the file of a node.
+class Damage : public testing::TestWithParam<bool> {
  protected:
   void SetUp() override {
     Sample sample{0, 1};
     sample.flat("u", ElementType::float64, 8, 100).flat("object", ElementType::serialized, 1, 77);
     sample.shaped("grid", ElementType::int32, 4, {5, 6}, {0, 0}, {5, 6}).ring(3);
-    const Status status = write_epoch(store, sample_info(1, 1), sample.state());
+    const Status status = write_epoch(store, sample_info(1, 1), sample.state(), options);
     ASSERT_TRUE(status.ok()) << status.message();
     ASSERT_TRUE(verify_epoch(store, 1).good);
     state = store.epoch_path(1) / state_file;
+    files = {state};
+    if (GetParam()) files.push_back(store.epoch_path(1) / node_file_name(0));
     commit = store.epoch_path(1) / commit_file;
   }
 
   SharedDirectory directory;
   Store store{directory.path()};
+  TestNodes nodes{GetParam() ? 1 : 0};
+  WriteOptions options{.group = nodes.group()};
   fs::path state, commit;
+  std::vector<fs::path> files;  ///< all but commit; the last one has the data
 };
+INSTANTIATE_TEST_SUITE_P(NodeFiles, Damage, testing::Bool());
 
-TEST_F(Damage, EveryByteOfStateIsCovered) {
-  const std::uint64_t size = fs::file_size(state);
-  for (std::uint64_t offset = 0; offset < size; ++offset) {
-    const int bit = static_cast<int>(offset % 8);
-    flip(state, offset, bit);
-    const VerifyReport report = verify_epoch(store, 1);
-    ASSERT_FALSE(report.good) << "byte " << offset << " of " << size;
-    ASSERT_THAT(report.problems[0], HasSubstr("damaged"));
-    flip(state, offset, bit);
+TEST_P(Damage, EveryByteOfEachFileIsCovered) {
+  for (const fs::path& file : files) {
+    const std::uint64_t size = fs::file_size(file);
+    for (std::uint64_t offset = 0; offset < size; ++offset) {
+      const int bit = static_cast<int>(offset % 8);
+      flip(file, offset, bit);
+      const VerifyReport report = verify_epoch(store, 1);
+      ASSERT_FALSE(report.good) << "byte " << offset << " of " << size << " of " << file;
+      ASSERT_THAT(report.problems[0], HasSubstr("damaged"));
+      ASSERT_THAT(report.problems[0], HasSubstr(file.native()));
+      flip(file, offset, bit);
+    }
   }
   EXPECT_TRUE(verify_epoch(store, 1).good);
 }
 
-TEST_F(Damage, TruncatedStateIsNoticed) {
-  const std::string content = read_file(state);
-  for (std::size_t length = 0; length < content.size(); length += 97) {
-    fs::resize_file(state, length);
-    EXPECT_EQ(store.read_commit(1).status().code(), Code::corruption) << length;
-    EXPECT_FALSE(verify_epoch(store, 1).good) << length;
+TEST_P(Damage, TruncatedAndMissingFilesAreNoticed) {
+  const auto expect_noticed = [&](const fs::path& file) {
+    const auto read = store.read_commit(1);
+    EXPECT_EQ(read.status().code(), Code::corruption);
+    EXPECT_THAT(read.status().message(), HasSubstr(file.native()));
+    EXPECT_EQ(StateReader::open(store.epoch_path(1), 0).status().code(), Code::corruption);
+    EXPECT_FALSE(verify_epoch(store, 1).good);
+  };
+  for (const fs::path& file : files) {
+    const std::string content = read_file(file);
+    for (std::size_t length = 0; length < content.size(); length += 97) {
+      write_file(file, content.substr(0, length));
+      expect_noticed(file);
+    }
+    write_file(file, content + "x");
+    expect_noticed(file);
+    fs::remove(file);
+    expect_noticed(file);
+    write_file(file, content);
   }
-  write_file(state, content + "x");
-  EXPECT_EQ(store.read_commit(1).status().code(), Code::corruption);
-  fs::remove(state);
-  EXPECT_EQ(store.read_commit(1).status().code(), Code::corruption);
+  EXPECT_TRUE(verify_epoch(store, 1).good);
 }
 
-TEST_F(Damage, EveryByteOfCommitIsCovered) {
+TEST_P(Damage, EveryByteOfCommitIsCovered) {
   const std::uint64_t size = fs::file_size(commit);
   for (std::uint64_t offset = 0; offset < size; ++offset) {
     for (int bit = 0; bit < 8; ++bit) {
@@ -101,7 +121,7 @@ TEST_F(Damage, EveryByteOfCommitIsCovered) {
   EXPECT_TRUE(store.read_commit(1).ok());
 }
 
-TEST_F(Damage, TornCommitIsNoticed) {
+TEST_P(Damage, TornCommitIsNoticed) {
   const std::string content = read_file(commit);
   for (std::size_t length = 0; length < content.size(); ++length) {
     write_file(commit, content.substr(0, length));
@@ -112,28 +132,34 @@ TEST_F(Damage, TornCommitIsNoticed) {
 }
 
 /// Damage is found by the call that reads the damaged part, and named.
-TEST_F(Damage, ReaderNamesTheEntry) {
+TEST_P(Damage, ReaderNamesTheEntry) {
   auto reader = StateReader::open(store.epoch_path(1));
   ASSERT_TRUE(reader.ok());
-  const std::string content = read_file(state);
+  const std::string content = read_file(files.back());
   std::vector<std::byte> bytes(800);
   ASSERT_TRUE(reader->read_slab(reader->slabs(0)[0], bytes).ok());
   const auto* data = reinterpret_cast<const char*>(bytes.data());
-  flip(state, content.find(std::string(data, bytes.size())) + 5, 0);
+  flip(files.back(), content.find(std::string(data, bytes.size())) + 5, 0);
   const Status status = reader->read_slab(reader->slabs(0)[0], bytes);
   EXPECT_EQ(status.code(), Code::corruption);
   EXPECT_THAT(status.message(), HasSubstr("'u' of rank 0"));
+  EXPECT_THAT(status.message(), HasSubstr(files.back().native()));
   EXPECT_EQ(reader->read_slab(reader->slabs(0)[0], std::span{bytes}.first(8)).code(),
             Code::invalid_argument);
 }
 
-TEST_F(Damage, ForeignStateFileIsNoticed) {
+TEST_P(Damage, ForeignFilesAreNoticed) {
   Sample sample{0, 1};
   sample.flat("u", ElementType::float64, 8, 100).flat("object", ElementType::serialized, 1, 77);
   sample.shaped("grid", ElementType::int32, 4, {5, 6}, {0, 0}, {5, 6}).ring(3);
-  ASSERT_TRUE(write_epoch(store, sample_info(2, 1), sample.state()).ok());
-  fs::copy_file(store.epoch_path(2) / state_file, state, fs::copy_options::overwrite_existing);
-  EXPECT_FALSE(verify_epoch(store, 1).good);  // the epoch number in it differs
+  ASSERT_TRUE(write_epoch(store, sample_info(2, 1), sample.state(), options).ok());
+  for (const fs::path& file : files) {
+    const std::string content = read_file(file);
+    fs::copy_file(store.epoch_path(2) / file.filename(), file,
+                  fs::copy_options::overwrite_existing);
+    EXPECT_FALSE(verify_epoch(store, 1).good);  // the epoch number in it differs
+    write_file(file, content);
+  }
 }
 
 /// Reads everything that can be read; the answers don't matter.
@@ -154,7 +180,7 @@ void read_all(const fs::path& epoch_directory) {
 }
 
 /// Nonsense under right checksums: what a faulty writer or an attacker could leave.
-TEST_F(Damage, NonsenseInTablesIsSurvived) {
+TEST_P(Damage, NonsenseInTablesIsSurvived) {
   const auto record = read_commit_record(store.epoch_path(1));
   ASSERT_TRUE(record.ok());
   const std::string content = read_file(state);
@@ -182,7 +208,7 @@ TEST_F(Damage, NonsenseInTablesIsSurvived) {
       std::memcpy(&changed[extent.offset + std::min(at, extent.bytes - bytes)], &value, bytes);
     }
     write_file(state, changed);
-    CommitRecord resealed{record->info, *scan_state(state)};
+    CommitRecord resealed{record->info, *scan_state(state), record->nodes};
     write_file(commit, format_commit(resealed));
     read_all(store.epoch_path(1));
     readable += verify_epoch(store, 1).good;
@@ -190,7 +216,7 @@ TEST_F(Damage, NonsenseInTablesIsSurvived) {
   EXPECT_LT(readable, 1000);
 }
 
-TEST_F(Damage, NonsenseInCommitIsSurvived) {
+TEST_P(Damage, NonsenseInCommitIsSurvived) {
   const std::string content = read_file(commit);
   const auto document = nlohmann::ordered_json::parse(content);
   const unsigned seed = 20240608;

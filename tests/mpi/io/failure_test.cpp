@@ -115,11 +115,17 @@ TEST(FullDisk, IsNoticedWhenTheChannelsAreKnown) {
 
 /// Every write after the n-th fails on one rank, for every n until the epoch succeeds. The process
 /// lives on, also at MPI_Finalize, where HDF5 cleans up.
-class FailingWrite : public testing::TestWithParam<WriteDriver> {};
+struct Way {
+  WriteDriver driver;
+  int ranks;  ///< of TestNodes
+};
+
+class FailingWrite : public testing::TestWithParam<Way> {};
 
 TEST_P(FailingWrite, IsReportedByEveryRankAndTheNextEpochWorks) {
   const SharedDirectory directory;
   const Store store{directory.path()};
+  const TestNodes nodes{GetParam().ranks};
   const int victim = world_size() - 1;
   std::uint64_t epoch = 1;
   bool failed = true;
@@ -130,8 +136,8 @@ TEST_P(FailingWrite, IsReportedByEveryRankAndTheNextEpochWorks) {
     sample.flat("large", ElementType::uint8, 1, (5 << 19) + 7);
     sample.shaped("c", ElementType::float64, 8, {8, static_cast<std::uint64_t>(world_size())},
                   {0, static_cast<std::uint64_t>(world_rank())}, {8, 1});
-    const Status status =
-        write_epoch(store, sample_info(epoch, world_size()), sample.state(), GetParam());
+    const Status status = write_epoch(store, sample_info(epoch, world_size()), sample.state(),
+                                      {.driver = GetParam().driver, .group = nodes.group()});
     writes_left = -1;
     // Rank 0 also writes COMMIT.json; its failure is only known there.
     int ok = status.ok();
@@ -144,8 +150,31 @@ TEST_P(FailingWrite, IsReportedByEveryRankAndTheNextEpochWorks) {
   expect_next_epoch_works(store, 2);
 }
 
-INSTANTIATE_TEST_SUITE_P(Drivers, FailingWrite,
-                         testing::Values(WriteDriver::direct, WriteDriver::mpiio));
+INSTANTIATE_TEST_SUITE_P(Ways, FailingWrite,
+                         testing::Values(Way{WriteDriver::direct, 0}, Way{WriteDriver::mpiio, 0},
+                                         Way{WriteDriver::direct, 1}, Way{WriteDriver::direct, 2}));
+
+/// Each rank syncs its node's file and state.h5.
+TEST(FailingSync, OfEitherFileFailsTheEpoch) {
+  const SharedDirectory directory;
+  const Store store{directory.path()};
+  const TestNodes nodes{2};
+  Sample sample{world_rank(), world_size()};
+  sample.flat("x", ElementType::float64, 8, 1000);
+  const int victim = world_size() - 1;
+  for (int n = 0; n < 2; ++n) {
+    if (world_rank() == victim) syncs_left = n;
+    const Status status =
+        write_epoch(store, sample_info(1, world_size()), sample.state(), {.group = nodes.group()});
+    syncs_left = -1;
+    EXPECT_EQ(status.code(), Code::io_error) << n;
+    EXPECT_THAT(status.message(), HasSubstr(n == 0 ? "state-node-" : "state.h5")) << n;
+    EXPECT_THAT(status.message(), HasSubstr("can't sync to disk")) << n;
+    EXPECT_TRUE(store.epochs().empty()) << n;
+    PMPI_Barrier(MPI_COMM_WORLD);
+  }
+  expect_next_epoch_works(store, 1);
+}
 
 TEST(FailingSync, Propagates) {
   const SharedDirectory directory;

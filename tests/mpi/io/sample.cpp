@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "io/geometry.hpp"
@@ -21,6 +22,18 @@ SharedDirectory::~SharedDirectory() {
   PMPI_Barrier(MPI_COMM_WORLD);
   std::error_code error;
   if (world_rank() == 0) std::filesystem::remove_all(path_, error);
+}
+
+TestNodes::TestNodes(int ranks) {
+  if (ranks == 0) return;
+  const int number = ranks > 0 ? world_rank() / ranks : world_rank() % -ranks;
+  count_ = ranks > 0 ? (world_size() + ranks - 1) / ranks : std::min(-ranks, world_size());
+  group_.number = static_cast<std::uint64_t>(number);
+  PMPI_Comm_split(MPI_COMM_WORLD, number, world_rank(), &group_.comm);
+}
+
+TestNodes::~TestNodes() {
+  if (group_.has_file()) PMPI_Comm_free(&group_.comm);
 }
 
 std::byte* Sample::fill(std::uint64_t bytes) {
@@ -104,7 +117,7 @@ EpochInfo sample_info(std::uint64_t epoch, int ranks) {
 }
 
 Status write_epoch(const Store& store, const EpochInfo& info, const RankState& state,
-                   WriteDriver driver) {
+                   const WriteOptions& options) {
   int good = 1;
   if (world_rank() == 0) {
     good = store.prepare({info.application, {"./sample"}, info.uuid, info.ranks}).ok() &&
@@ -114,7 +127,7 @@ Status write_epoch(const Store& store, const EpochInfo& info, const RankState& s
   if (good == 0) return {Code::io_error, "prepare or begin failed"};
   const std::filesystem::path directory =
       store.directory() / (".tmp-" + epoch_directory_name(info.epoch));
-  const Status status = write_state(MPI_COMM_WORLD, directory / state_file, info, state, driver);
+  const Status status = write_state(MPI_COMM_WORLD, directory / state_file, info, state, options);
   Status committed;
   if (world_rank() == 0) {
     if (status) {

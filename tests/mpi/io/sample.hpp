@@ -27,6 +27,24 @@ class SharedDirectory {
   std::filesystem::path path_;
 };
 
+/// Groups of ranks, as if they were on nodes. Collective.
+class TestNodes {
+ public:
+  /// `ranks` consecutive ones in each; 0: none, all data is in one file; negative: rank r is on
+  /// node r % -ranks.
+  explicit TestNodes(int ranks);
+  TestNodes(const TestNodes&) = delete;
+  TestNodes& operator=(const TestNodes&) = delete;
+  ~TestNodes();
+  const NodeGroup& group() const { return group_; }
+  /// How many there are.
+  int count() const { return count_; }
+
+ private:
+  NodeGroup group_;
+  int count_ = 0;
+};
+
 /// A RankState that owns its memory.
 class Sample {
  public:
@@ -60,6 +78,6 @@ EpochInfo sample_info(std::uint64_t epoch, int ranks);
 
 /// begin (rank 0), write_state (all), commit (rank 0). Collective; ok when the epoch is committed.
 Status write_epoch(const Store& store, const EpochInfo& info, const RankState& state,
-                   WriteDriver driver = WriteDriver::direct);
+                   const WriteOptions& options = {});
 
 }  // namespace cairn::io

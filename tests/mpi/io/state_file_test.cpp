@@ -35,16 +35,26 @@ void expect_equal(const StateReader& reader, int rank, Sample& expected) {
   EXPECT_EQ(*messages, state.messages);
 }
 
-class RoundTrip : public testing::TestWithParam<WriteDriver> {};
-INSTANTIATE_TEST_SUITE_P(Drivers, RoundTrip,
-                         testing::Values(WriteDriver::direct, WriteDriver::mpiio));
+/// How a file is written, and what TestNodes is made of.
+struct Way {
+  WriteDriver driver;
+  int ranks;
+};
+
+class RoundTrip : public testing::TestWithParam<Way> {};
+INSTANTIATE_TEST_SUITE_P(Ways, RoundTrip,
+                         testing::Values(Way{WriteDriver::direct, 0}, Way{WriteDriver::mpiio, 0},
+                                         Way{WriteDriver::direct, 1}, Way{WriteDriver::direct, 2},
+                                         Way{WriteDriver::direct, 3},
+                                         Way{WriteDriver::direct, -2}));
 
 TEST_P(RoundTrip, RestoresEverything) {
   const SharedDirectory directory;
   const Store store{directory.path() / "cairn"};
+  const TestNodes nodes{GetParam().ranks};
   Sample sample = Sample::full(world_rank(), world_size());
-  const Status status =
-      write_epoch(store, sample_info(3, world_size()), sample.state(), GetParam());
+  const Status status = write_epoch(store, sample_info(3, world_size()), sample.state(),
+                                    {.driver = GetParam().driver, .group = nodes.group()});
   ASSERT_TRUE(status.ok()) << status.message();
 
   const auto mine = StateReader::open(store.epoch_path(3), world_rank());
@@ -100,8 +110,8 @@ TEST(StateFile, ObjectCountDoesNotDependOnRanks) {
   int count = 0;
   H5Ovisit2(file, H5_INDEX_NAME, H5_ITER_NATIVE, count_object, &count, H5O_INFO_BASIC);
   H5Fclose(file);
-  // The root, 4 groups, 7 tables, the payload, and one dataset for each entry.
-  EXPECT_EQ(count, 13 + static_cast<int>(sample.state().entries.size()));
+  // The root, 4 groups, 8 tables, the payload, and one dataset for each entry.
+  EXPECT_EQ(count, 14 + static_cast<int>(sample.state().entries.size()));
 }
 
 TEST(StateFile, SmallOnesAreSmall) {
@@ -126,7 +136,7 @@ TEST(StateFile, IsOrdinaryHdf5) {
   EXPECT_EQ(run("h5dump -d /index/slabs -d /index/entries " + file + " > /dev/null"), 0);
   const std::string script = fmt::format(
       "import h5py; f = h5py.File('{}', 'r'); n = {}\n"
-      "assert f.attrs['format_version'] == 1 and f.attrs['application'] == b'sample'\n"
+      "assert f.attrs['format_version'] == 2 and f.attrs['application'] == b'sample'\n"
       "assert f['regions/rows'].shape == (4 * n, 10) and f['regions/rows'].dtype == 'f8'\n"
       "assert f['regions/columns'][:].shape == (700, 600 * n)\n"
       "assert 'odd%2Fna%25me \\u00e9 %01' in f['regions'], list(f['regions'])\n"
@@ -143,7 +153,8 @@ TEST(StateFile, IsTheSameWithBothDrivers) {
   Sample sample = Sample::full(world_rank(), world_size());
   const auto write = [&](const char* name, WriteDriver driver) {
     const auto path = directory.path() / name;
-    const Status status = write_state(MPI_COMM_WORLD, path, info, sample.state(), driver);
+    const Status status =
+        write_state(MPI_COMM_WORLD, path, info, sample.state(), {.driver = driver});
     EXPECT_TRUE(status.ok()) << status.message();
     return path.native();
   };

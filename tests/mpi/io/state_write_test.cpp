@@ -8,6 +8,7 @@
 #include <chrono>
 #include <fstream>
 #include <iterator>
+#include <tuple>
 
 #include "io/names.hpp"
 #include "io/state_reader.hpp"
@@ -66,6 +67,7 @@ class StateWriteTest : public testing::Test {
     EXPECT_FALSE(write.slabs_in_use());
     PMPI_Barrier(MPI_COMM_WORLD);
     EXPECT_FALSE(std::filesystem::exists(path));
+    EXPECT_FALSE(std::filesystem::exists(path.parent_path() / node_file_name(0)));
   }
   static std::string from(int rank, const std::string& message) {
     return rank == 0 ? message : fmt::format("rank {}: {}", rank, message);
@@ -104,6 +106,7 @@ TEST_F(StateWriteTest, MakesTheFileThatBlockingMakes) {
   EXPECT_GT(write.written_bytes(), std::uint64_t{3} << 20);
   EXPECT_GT(write.writer_seconds(), 0.0);
   EXPECT_TRUE(content(path) == content(blocking));
+  PMPI_Barrier(MPI_COMM_WORLD);  // the commit renames the directory
   ASSERT_TRUE(commit().ok());
   if (world_rank() == 0) {
     EXPECT_TRUE(verify_epoch(store, epoch).good);
@@ -138,17 +141,20 @@ TEST_F(StateWriteTest, WritesTheDataBeforeTheChannelsAreKnown) {
 }
 
 /// One rank fails at one of several moments; the others hear of it, each at its own pace.
-class OneRankFails : public StateWriteTest, public testing::WithParamInterface<int> {};
-INSTANTIATE_TEST_SUITE_P(Moments, OneRankFails, testing::Range(0, 5));
+class OneRankFails : public StateWriteTest,
+                     public testing::WithParamInterface<std::tuple<int, int>> {};
+INSTANTIATE_TEST_SUITE_P(MomentsAndNodes, OneRankFails,
+                         testing::Combine(testing::Range(0, 5), testing::Values(0, 1, 2)));
 
 TEST_P(OneRankFails, AllEndWithItsStatusAndNoFile) {
-  const int moment = GetParam();
+  const int moment = std::get<0>(GetParam());
+  const TestNodes nodes{std::get<1>(GetParam())};
   const int victim = world_size() - 1;
   const bool fails = world_rank() == victim;
   const Status why{Code::busy, "the victim's own reason"};
   Sample sample = Sample::full(world_rank(), world_size());
   const RankState& state = sample.state();
-  StateWrite write{MPI_COMM_WORLD, path, info};
+  StateWrite write{MPI_COMM_WORLD, path, info, {.group = nodes.group()}};
   if (fails && moment == 0) write.fail(why);
   if (!fails || moment > 0) write.begin(state.entries, state.slabs);
   if (fails && moment == 1) write.fail(why);
@@ -220,8 +226,8 @@ TEST_F(StateWriteTest, PreparesAndPublishesInTheThread) {
     const auto made = store.begin(next);
     return made ? Status{} : made.status();
   };
-  options.publish = [&](const Datasets& datasets) {
-    const auto committed = store.commit(info, datasets);
+  options.publish = [&](const WrittenFiles& files) {
+    const auto committed = store.commit(info, files);
     return committed ? Status{} : committed.status();
   };
   Sample sample = Sample::full(world_rank(), world_size());
@@ -244,11 +250,80 @@ TEST_F(StateWriteTest, PreparesAndPublishesInTheThread) {
   EXPECT_THAT(again.message(), HasSubstr("exists already"));
 }
 
+class NodeFiles : public StateWriteTest, public testing::WithParamInterface<int> {};
+INSTANTIATE_TEST_SUITE_P(Nodes, NodeFiles, testing::Values(1, 2, 3, -2));
+
+TEST_P(NodeFiles, AreWrittenWhileTheProgramGoesOn) {
+  const TestNodes nodes{GetParam()};
+  StateWrite::Options options{.group = nodes.group()};
+  options.publish = [&](const WrittenFiles& files) {
+    EXPECT_EQ(files.nodes.size(), static_cast<std::size_t>(nodes.count()));
+    const auto committed = store.commit(info, files);
+    return committed ? Status{} : committed.status();
+  };
+  Sample sample = Sample::full(world_rank(), world_size());
+  const RankState& state = sample.state();
+  StateWrite write{MPI_COMM_WORLD, path, info, options};
+  write.begin(state.entries, state.slabs);
+  poll_until(write, [&] { return !write.slabs_in_use(); });
+  write.finish(state.counters, state.messages, state.communicators);
+  const Status status = poll_to_the_end(write);
+  ASSERT_TRUE(status.ok()) << status.message();
+  EXPECT_GT(write.written_bytes(), std::uint64_t{3} << 20);
+  PMPI_Barrier(MPI_COMM_WORLD);
+  // HDF5 finds in the files what their writers have told.
+  const VerifyReport report = verify_epoch(store, epoch);
+  EXPECT_TRUE(report.good) << testing::PrintToString(report.problems);
+  std::uint64_t bytes = 0;
+  for (int i = 0; i < nodes.count(); ++i) {
+    bytes += std::filesystem::file_size(store.epoch_path(epoch) /
+                                        node_file_name(static_cast<std::uint64_t>(i)));
+  }
+  bytes += std::filesystem::file_size(store.epoch_path(epoch) / state_file);
+  EXPECT_EQ(store.read_commit(epoch)->bytes, bytes);
+}
+
+/// The directory is there, but one file of a node can't be made: nobody hangs, no other file stays.
+TEST_P(NodeFiles, FailTogetherWhenOneCantBeMade) {
+  const TestNodes nodes{GetParam()};
+  const int victim = nodes.count() - 1;  // a node
+  const auto in_the_way = path.parent_path() / node_file_name(static_cast<std::uint64_t>(victim));
+  if (world_rank() == 0) std::filesystem::create_directory(in_the_way);
+  PMPI_Barrier(MPI_COMM_WORLD);
+  Sample sample = Sample::full(world_rank(), world_size());
+  const RankState& state = sample.state();
+  StateWrite write{MPI_COMM_WORLD, path, info, {.group = nodes.group()}};
+  write.begin(state.entries, state.slabs);
+  write.finish(state.counters, state.messages, state.communicators);
+  const Status status = poll_to_the_end(write);
+  EXPECT_EQ(status.code(), Code::io_error);
+  EXPECT_THAT(status.message(), HasSubstr(in_the_way.native()));
+  const int leader = GetParam() > 0 ? victim * GetParam() : victim;
+  EXPECT_THAT(status.message(), testing::StartsWith(from(leader, "")));
+  PMPI_Barrier(MPI_COMM_WORLD);
+  EXPECT_FALSE(std::filesystem::exists(path));
+  if (victim > 0) {
+    EXPECT_FALSE(std::filesystem::exists(path.parent_path() / node_file_name(0)));
+  }
+}
+
+TEST_F(StateWriteTest, RefusesMpiIoWithNodeFiles) {
+  const TestNodes nodes{1};
+  StateWrite write{MPI_COMM_WORLD,
+                   path,
+                   info,
+                   {.driver = WriteDriver::mpiio, .blocking = true, .group = nodes.group()}};
+  write.begin({}, {});
+  write.finish({}, {}, {});
+  expect_failure(write, Code::invalid_argument,
+                 "the driver mpiio can't write a file for each node");
+}
+
 TEST_F(StateWriteTest, TellsEveryRankThatPublishingFailed) {
   StateWrite::Options options;
   int calls = 0;
-  options.publish = [&](const Datasets& datasets) {
-    calls += datasets.count(ranks_table) == 1 ? 1 : 100;
+  options.publish = [&](const WrittenFiles& files) {
+    calls += files.state.count(ranks_table) == 1 ? 1 : 100;
     return Status{Code::io_error, "can't publish it"};
   };
   StateWrite write{MPI_COMM_WORLD, path, info, options};
