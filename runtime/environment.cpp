@@ -85,6 +85,11 @@ bool parse_driver(std::string_view text, Options& options) {
   return text == "direct" || text == "mpiio";
 }
 
+bool parse_pending_requests(std::string_view text, Options& options) {
+  options.pending_requests = text;
+  return text == "refuse" || text == "repost";
+}
+
 bool parse_patience(std::string_view text, Options& options) {
   return parse_seconds(text, options.patience_seconds);
 }
@@ -115,6 +120,7 @@ constexpr std::array variables = {
     Variable{"CAIRN_CUT", parse_cut, "aligned or marker"},
     Variable{"CAIRN_DRIVER", parse_driver, "direct or mpiio"},
     Variable{"CAIRN_PATIENCE", parse_patience, "a number of seconds above 0"},
+    Variable{"CAIRN_PENDING_REQUESTS", parse_pending_requests, "refuse or repost"},
     Variable{"CAIRN_STAGING_LIMIT", parse_staging_limit, "a number of MiB above 0"},
     Variable{"CAIRN_STORE_LIMIT", parse_store_limit, "a number of MiB above 0"},
 };
@@ -135,6 +141,9 @@ Status check_code_options(const Options& options) {
   if (!parse_cut(options.cut, scratch)) return bad("cut", options.cut, "aligned or marker");
   if (!parse_driver(options.driver, scratch)) {
     return bad("driver", options.driver, "direct or mpiio");
+  }
+  if (!parse_pending_requests(options.pending_requests, scratch)) {
+    return bad("pending_requests", options.pending_requests, "refuse or repost");
   }
   if (options.keep < 1) return bad("keep", std::to_string(options.keep), "1 or more");
   const Interval& interval = options.interval;
