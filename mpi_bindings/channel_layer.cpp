@@ -416,6 +416,12 @@ void ChannelLayer::forget(Request& request) {
   settle();
 }
 
+void ChannelLayer::observed(Request& receive, MPI_Status& status) {
+  receive.simple = false;
+  received(receive, status);
+  receive.observed = true;
+}
+
 void ChannelLayer::complete_later(Request& receive) {
   reap_freed();
   receive.freed = true;
@@ -432,8 +438,7 @@ void ChannelLayer::reap_freed() {
     MPI_Status status;
     native.Test(&request.real, &done, &status);
     if (done == 0) return;
-    const int source = request.delivered ? request.envelope.source : status.MPI_SOURCE;
-    if (source >= 0) window_.received(request, source);
+    received(request, status);
     --to_complete_;
     forget(request);
   });
@@ -466,7 +471,33 @@ Communicator* ChannelLayer::opened_on(std::uint64_t handle) {
   return found == by_id_.end() || found->second->freed ? nullptr : found->second.get();
 }
 
-std::optional<std::string> ChannelLayer::refusal() {
+/// Why a pending request is in the way of an epoch; empty when it is not.
+std::string ChannelLayer::why_not_pending(const Request& request, const MayPend& may_pend) const {
+  const std::string what =
+      describe({request.call, request.communicator, request.peer, request.tag});
+  const bool message =
+      request.kind == Request::Kind::send || request.kind == Request::Kind::receive;
+  if (!message) {
+    return fmt::format(
+        "{} is pending, and a restart can't take a collective call up in the middle; complete it "
+        "before the safe point",
+        what);
+  }
+  if (!may_pend(request)) {
+    return fmt::format(
+        "the request of {} is pending and would be lost by a restart; complete it before the safe "
+        "point, or protect() it, or see CAIRN_PENDING_REQUESTS",
+        what);
+  }
+  const bool freed = std::any_of(zombies_.begin(), zombies_.end(), [&](const Zombie& zombie) {
+    return zombie.id == request.communicator->id;
+  });
+  if (!freed) return {};
+  return fmt::format("the request of {} is pending, and the program has freed its communicator",
+                     what);
+}
+
+std::optional<std::string> ChannelLayer::refusal(const MayPend& may_pend) {
   if (uncovered_call_ != nullptr) {
     return fmt::format("the program has called {}, after which no checkpoint can be taken",
                        uncovered_call_);
@@ -479,11 +510,7 @@ std::optional<std::string> ChannelLayer::refusal() {
   std::optional<std::string> why;
   requests_.for_each([&](const Request& pending) {
     if (why || !pending.active()) return;
-    const Call call{pending.call, pending.communicator, pending.peer, pending.tag};
-    why = fmt::format(
-        "the request of {} is pending and would be lost by a restart; complete it before the safe "
-        "point",
-        describe(call));
+    if (auto reason = why_not_pending(pending, may_pend); !reason.empty()) why = std::move(reason);
   });
   messages_.for_each([&](const MatchedMessage& message) {
     if (why) return;

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -115,6 +116,24 @@ class ChannelLayer {
   void forget(Request& request);
   /// The number of a receive in the order of posting.
   std::uint64_t next_stamp() { return ++stamps_; }
+  /// The program sees what a receive has got, or has freed it: counts it, once, and gives the
+  /// status of a message from the store that message's envelope.
+  void received(Request& receive, MPI_Status& status) {
+    if (receive.delivered) [[unlikely]] {
+      status.MPI_SOURCE = receive.envelope.source;
+      status.MPI_TAG = receive.envelope.tag;
+    }
+    if (status.MPI_SOURCE < 0) return;
+    if (receive.recorded != nullptr) [[unlikely]] {
+      wire_.fill_record(receive, status);
+      receive.recorded.reset();
+    }
+    if (std::exchange(receive.observed, false)) [[unlikely]]
+      return;
+    window_.received(receive, status.MPI_SOURCE);
+  }
+  /// MPI_Request_get_status has shown the program that a receive is complete (C5).
+  void observed(Request& receive, MPI_Status& status);
   /// The program has freed an active receive: Cairn completes it (C5).
   void complete_later(Request& receive);
   /// Posts a receive whose envelope and buffer are set; returns MPI's error for wrong arguments.
@@ -192,8 +211,12 @@ class ChannelLayer {
   /// The communicator of an open file or window; nullptr when it is not known.
   Communicator* opened_on(std::uint64_t handle);
   bool has_open() const { return !open_.empty(); }
+  /// Which sends and receives may be pending at an epoch's cut. The others, and all operations of
+  /// other kinds, are in its way.
+  using MayPend = std::function<bool(const Request& pending)>;
+  static bool none_may_pend(const Request&) { return false; }
   /// Why no epoch can be taken here and now; nothing when it can. Local.
-  std::optional<std::string> refusal();
+  std::optional<std::string> refusal(const MayPend& may_pend = none_may_pend);
   /// Why no epoch can ever be taken any more.
   const char* uncovered_call() const { return uncovered_call_; }
   /// Whether the program is in a blocking receive or probe that has got nothing yet, so that it can
@@ -231,7 +254,7 @@ class ChannelLayer {
   bool advance();
   /// Takes what has arrived in the present colour into the store (I5), up to `limit` bytes.
   void pull_current(std::size_t limit_bytes);
-  /// Whether the bytes of all stored and recorded messages are here.
+  /// Whether the bytes of all stored and recorded messages are here; makes progress with those.
   bool all_arrived();
   /// Over all communicators, a number whose sum over all ranks is 0 when all members have made
   /// the same number of collective calls on each (E4).
@@ -256,10 +279,12 @@ class ChannelLayer {
   void manage(MPI_Comm handle, MPI_Comm twin, std::unique_ptr<Communicator> made);
   MPI_Comm make_twin_released(MPI_Comm handle, MPI_Comm parent);
   bool has_pending(const Communicator& communicator);
+  std::string why_not_pending(const Request& request, const MayPend& may_pend) const;
   bool waits_for_message() const;
   void free_zombies();
   void bury(Communicator& communicator);
   void reap_freed();
+  void fill_records();
 
   Window::Communicators by_id_;
   FlatMap<Communicator*> by_handle_;

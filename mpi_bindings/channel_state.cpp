@@ -32,8 +32,8 @@ std::map<int, std::vector<SentCount>> ChannelLayer::cut(bool record) {
   });
   std::vector<Receive*> pending;
   const auto consider = [&](Request& request) {
-    if (request.kind != Request::Kind::receive || request.state != Receive::State::in_mpi) return;
-    if (request.counted || request.delivered || is_cancelled(request)) return;
+    if (request.kind != Request::Kind::receive || !request.active()) return;
+    if (request.state == Receive::State::held || request.observed || is_cancelled(request)) return;
     pending.push_back(&request);
   };
   requests_.for_each(consider);
@@ -56,7 +56,20 @@ void ChannelLayer::pull_current(std::size_t limit_bytes) {
   settle();
 }
 
+/// The receives that have got recorded messages hand them out as soon as they are complete.
+void ChannelLayer::fill_records() {
+  const auto& recorded = window_.recorded();
+  if (std::none_of(recorded.begin(), recorded.end(),
+                   [](const auto& message) { return message->payload->awaited; }))
+    return;
+  requests_.for_each([&](Request& request) { wire_.fill_record_early(request); });
+  for (Request* receive = blocking_; receive != nullptr; receive = receive->next_blocking) {
+    wire_.fill_record_early(*receive);
+  }
+}
+
 bool ChannelLayer::all_arrived() {
+  fill_records();
   bool all = true;
   for (auto& [id, communicator] : by_id_) {
     for (auto& message : communicator->store) all = MpiWire::arrived(*message.payload) && all;

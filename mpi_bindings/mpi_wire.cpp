@@ -1,5 +1,6 @@
 #include "mpi_bindings/mpi_wire.hpp"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -11,6 +12,13 @@ namespace {
 
 constexpr int delivery_tag = 0;
 constexpr int never_sent_tag = 1;
+constexpr int copy_tag = 2;
+
+MPI_Count size_of(MPI_Datatype type) {
+  MPI_Count bytes = 0;
+  PMPI_Type_size_x(type, &bytes);
+  return bytes;
+}
 
 }  // namespace
 
@@ -144,6 +152,46 @@ void MpiWire::start_delivery(Request& receive, StoredMessage&& message) {
   native.Isend(bytes.data(), packed.count(), packed.type(), 0, delivery_tag, self_, &send.request);
   native.Irecv(receive.buffer, receive.count, receive.type, 0, delivery_tag, self_, &receive.real);
   receive.state = Receive::State::in_mpi;
+}
+
+void MpiWire::keep(Receive& receive, std::shared_ptr<RecordedMessage> recorded) {
+  auto& kept = static_cast<Request&>(receive).recorded;
+  // The epoch before this one may have it already (C2).
+  if (kept != nullptr && !kept->payload->awaited) *recorded = *kept;
+  kept = std::move(recorded);
+}
+
+void MpiWire::fill_record(Request& receive, const MPI_Status& status) {
+  if (receive.recorded == nullptr || !receive.recorded->payload->awaited) return;
+  RecordedMessage& recorded = *receive.recorded;
+  MPI_Count received = 0;
+  PMPI_Get_elements_x(&status, MPI_PACKED, &received);
+  // The last element may be there in part, and a message that was too long has been cut off.
+  const MPI_Count element = std::max(size_of(receive.type), MPI_Count{1});
+  const auto room = static_cast<std::size_t>(element * receive.count);
+  const auto elements = std::min((received + element - 1) / element, MPI_Count{receive.count});
+  auto& bytes = recorded.payload->bytes;
+  bytes.resize(static_cast<std::size_t>(elements * element));
+  // MPI_Pack takes no more than INT_MAX bytes.
+  const PackedBytes packed{bytes.size()};
+  native.Sendrecv(receive.buffer, static_cast<int>(elements), receive.type, 0, copy_tag,
+                  bytes.data(), packed.count(), packed.type(), 0, copy_tag, self_,
+                  MPI_STATUS_IGNORE);
+  bytes.resize(std::min(static_cast<std::size_t>(received), room));
+  const int source = receive.delivered ? receive.envelope.source : status.MPI_SOURCE;
+  recorded.source = receive.communicator->channel(source).world_rank;
+  recorded.tag = receive.delivered ? receive.envelope.tag : status.MPI_TAG;
+  recorded.payload->awaited = false;
+}
+
+void MpiWire::fill_record_early(Request& receive) {
+  if (receive.recorded == nullptr || !receive.recorded->payload->awaited) return;
+  advance(receive);
+  if (receive.state != Receive::State::in_mpi) return;
+  int done = 0;
+  MPI_Status status;
+  native.Request_get_status(receive.real, &done, &status);
+  if (done != 0) fill_record(receive, status);
 }
 
 void MpiWire::complete_cancelled(Request& receive) {

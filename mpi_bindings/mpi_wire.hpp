@@ -28,9 +28,7 @@ class MpiWire : public Wire {
              Envelope& envelope) override;
   void take(Receive& receive, int colour, const Envelope& envelope) override;
   void deliver(Receive& receive, StoredMessage&& message) override;
-  void keep(Receive& receive, std::shared_ptr<RecordedMessage> recorded) override {
-    static_cast<Request&>(receive).recorded = std::move(recorded);
-  }
+  void keep(Receive& receive, std::shared_ptr<RecordedMessage> recorded) override;
 
   /// What the last post() said: errors in the program's arguments.
   int post_error() const { return post_error_; }
@@ -38,6 +36,11 @@ class MpiWire : public Wire {
   static bool arrived(Payload& payload);
   /// Moves a receive on whose message was not all here when it was assigned.
   void advance(Request& receive);
+  /// A receive has got the message that `status` describes: copies it for the epoch that has
+  /// recorded it, if there is one, and that was not done before.
+  void fill_record(Request& receive, const MPI_Status& status);
+  /// Likewise, as soon as MPI has it all: the program may be in no hurry to complete the receive.
+  void fill_record_early(Request& receive);
   /// Lets a held receive complete as cancelled.
   void complete_cancelled(Request& receive);
 

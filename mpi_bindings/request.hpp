@@ -45,6 +45,7 @@ struct alignas(64) Request : Receive {
   std::unique_ptr<Communicator> made;         ///< duplication: its record to be, with its twin
   MPI_Request real_twin = MPI_REQUEST_NULL;   ///< duplication: the twin's request
   std::shared_ptr<RecordedMessage> recorded;  ///< by an epoch: its bytes are those received
+  bool observed = false;  ///< MPI_Request_get_status has shown it complete: it is counted (C5)
   Request* next_blocking = nullptr;  ///< receives of blocking calls that wait, not in the pool
 
   /// Whether the program has a request under way that MPI or Cairn has yet to complete.
@@ -68,6 +69,8 @@ struct alignas(64) Request : Receive {
   void reset() {
     state = State::in_mpi;
     counted = false;
+    observed = false;
+    recorded.reset();
   }
 };
 

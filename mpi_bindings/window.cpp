@@ -88,7 +88,7 @@ void Window::note(Communicator& communicator, const StoredMessage& message) {
       RecordedMessage{communicator.id, source, message.tag, message.payload}));
 }
 
-/// C2: matched, but not yet observed. The program's call will tell what it has got.
+/// C2: matched, but not yet observed. What it has got is known when MPI is done with it.
 void Window::note(Receive& receive) {
   if (!recording_ || rule_removed(Rule::c2_matched)) return;
   auto recorded = std::make_shared<RecordedMessage>();

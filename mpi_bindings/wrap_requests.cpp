@@ -53,11 +53,13 @@ CAIRN_WRAPPER(int, Request_get_status)(MPI_Request request, int* flag, MPI_Statu
     *flag = 0;
     return MPI_SUCCESS;
   }
-  const int error = native.Request_get_status(known->real, flag, status);
-  if (*flag != 0 && status != MPI_STATUS_IGNORE && known->delivered) {
-    status->MPI_SOURCE = known->envelope.source;
-    status->MPI_TAG = known->envelope.tag;
-  }
+  MPI_Status own;
+  MPI_Status* seen = status == MPI_STATUS_IGNORE ? &own : status;
+  const int error = native.Request_get_status(known->real, flag, seen);
+  if (*flag == 0 || known->kind != Request::Kind::receive) return error;
+  int cancelled = 0;
+  PMPI_Test_cancelled(seen, &cancelled);
+  if (cancelled == 0) layer->observed(*known, *seen);
   return error;
 }
 

@@ -77,16 +77,10 @@ int count_received(Request& receive, MPI_Status& status, int error, bool report)
     PMPI_Test_cancelled(&status, &cancelled);
     if (cancelled != 0) return error;
   }
-  if (receive.delivered) [[unlikely]] {
-    status.MPI_SOURCE = receive.envelope.source;
-    status.MPI_TAG = receive.envelope.tag;
-    layer->window().received(receive, receive.envelope.source);
-    if (error != MPI_SUCCESS && report) {
-      PMPI_Comm_call_errhandler(receive.communicator->colours[0], error);
-    }
-    return error;
+  layer->received(receive, status);
+  if (receive.delivered && error != MPI_SUCCESS && report) [[unlikely]] {
+    PMPI_Comm_call_errhandler(receive.communicator->colours[0], error);
   }
-  if (status.MPI_SOURCE >= 0) layer->window().received(receive, status.MPI_SOURCE);
   return error;
 }
 
@@ -105,7 +99,7 @@ int finish(MPI_Request* handle, Request& request, MPI_Request real, MPI_Status& 
     return error;
   }
   request.state = Receive::State::inactive;
-  request.simple = false;
+  request.simple = request.observed = false;
   // Open MPI frees a persistent request that fails.
   const bool was_twin = request.real == request.twins[request.colour];
   if (!was_twin || real != MPI_REQUEST_NULL) return error;
@@ -123,28 +117,8 @@ int BlockingReceive::test(int* flag, MPI_Status* status) {
   return native.Test(&request_.real, flag, status);
 }
 
-/// What the message of a recorded receive was: a copy, as MPI_PACKED.
-void BlockingReceive::fill_record(const MPI_Status& status) {
-  const auto recorded = std::exchange(request_.recorded, nullptr);
-  int count = 0;
-  PMPI_Get_count(&status, request_.type, &count);
-  Payload& payload = *recorded->payload;
-  int room = 0;
-  PMPI_Pack_size(count, request_.type, request_.communicator->colours[0], &room);
-  payload.bytes.resize(static_cast<std::size_t>(room));
-  int used = 0;
-  PMPI_Pack(request_.buffer, count, request_.type, payload.bytes.data(), room, &used,
-            request_.communicator->colours[0]);
-  payload.bytes.resize(static_cast<std::size_t>(used));
-  payload.awaited = false;
-  recorded->source = request_.communicator->channel(status.MPI_SOURCE).world_rank;
-  recorded->tag = status.MPI_TAG;
-}
-
 int BlockingReceive::finish(MPI_Status& status, int error) {
   request_.state = Receive::State::inactive;
-  if (request_.recorded != nullptr) [[unlikely]]
-    fill_record(status);
   return count_received(request_, status, error, true);
 }
 

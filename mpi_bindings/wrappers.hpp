@@ -115,8 +115,6 @@ class BlockingReceive {
   void withdraw();
 
  private:
-  void fill_record(const MPI_Status& status);
-
   Request request_;
   bool known_ = false;
 };

@@ -79,6 +79,17 @@ CAIRN_EXPORT int cairn_protect_array(cairn_session* session, const char* name, v
   });
 }
 
+CAIRN_EXPORT int cairn_protect_requests(cairn_session* session, const char* name,
+                                        MPI_Request* requests, size_t count) {
+  session->session.protect(name, requests, count);
+  return 0;
+}
+
+CAIRN_EXPORT int cairn_protect_request(cairn_session* session, const char* name,
+                                       MPI_Request* request) {
+  return cairn_protect_requests(session, name, request, 1);
+}
+
 CAIRN_EXPORT uint64_t cairn_restart(cairn_session* session) { return session->session.restart(); }
 
 CAIRN_EXPORT int cairn_safe_point(cairn_session* session) {

@@ -22,4 +22,15 @@ std::vector<io::Communicator> led_communicators(mpi::ChannelLayer& layer, int ra
   return led;
 }
 
+std::vector<io::Message> recorded_messages(mpi::ChannelLayer& layer, int rank) {
+  const auto recorded = layer.window().take_recorded();
+  std::vector<io::Message> messages;
+  messages.reserve(recorded.size());
+  for (const auto& message : recorded) {
+    messages.push_back(
+        {message->communicator, message->source, rank, message->tag, message->payload->bytes});
+  }
+  return messages;
+}
+
 }  // namespace cairn

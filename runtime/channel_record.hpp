@@ -14,4 +14,8 @@ std::vector<io::ChannelCounter> channel_counters(mpi::ChannelLayer& layer);
 /// The communicators in which `rank` of MPI_COMM_WORLD, this one, is rank 0.
 std::vector<io::Communicator> led_communicators(mpi::ChannelLayer& layer, int rank);
 
+/// The messages that were in flight to `rank`, this one, at the cut whose window has just closed.
+/// They are recorded no longer.
+std::vector<io::Message> recorded_messages(mpi::ChannelLayer& layer, int rank);
+
 }  // namespace cairn

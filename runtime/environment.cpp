@@ -90,6 +90,11 @@ bool parse_layout(std::string_view text, Options& options) {
   return text == "shared" || text == "per-node" || ranks_per_file(text) > 0;
 }
 
+bool parse_pending_requests(std::string_view text, Options& options) {
+  options.pending_requests = text;
+  return text == "refuse" || text == "repost";
+}
+
 bool parse_patience(std::string_view text, Options& options) {
   return parse_seconds(text, options.patience_seconds);
 }
@@ -123,6 +128,7 @@ constexpr std::array variables = {
     Variable{"CAIRN_DRIVER", parse_driver, "direct or mpiio"},
     Variable{"CAIRN_LAYOUT", parse_layout, layouts},
     Variable{"CAIRN_PATIENCE", parse_patience, "a number of seconds above 0"},
+    Variable{"CAIRN_PENDING_REQUESTS", parse_pending_requests, "refuse or repost"},
     Variable{"CAIRN_STAGING_LIMIT", parse_staging_limit, "a number of MiB above 0"},
     Variable{"CAIRN_STORE_LIMIT", parse_store_limit, "a number of MiB above 0"},
 };
@@ -151,6 +157,9 @@ Status check_code_options(const Options& options) {
                         "node no rank's part is scattered; use CAIRN_DRIVER=direct, or "
                         "CAIRN_LAYOUT=shared",
                         options.layout)};
+  }
+  if (!parse_pending_requests(options.pending_requests, scratch)) {
+    return bad("pending_requests", options.pending_requests, "refuse or repost");
   }
   if (options.keep < 1) return bad("keep", std::to_string(options.keep), "1 or more");
   const Interval& interval = options.interval;

@@ -14,12 +14,12 @@
 namespace cairn {
 namespace {
 
-/// Flips the colour and takes every late message into the store.
+/// Flips the colour and takes every late message in; what was in flight is recorded.
 Status drain(const EpochContext& context, std::uint64_t epoch) {
   protocol::MpiChannels channels{context.layer};
   protocol::Drain drain{context.transport, channels};
   crash_point("cut_agreed");
-  drain.start(epoch);
+  drain.start(epoch, true);
   crash_point("flipped");
   // All ranks are here, so what is missing is on its way; when nothing comes for long, a message
   // was sent or received by calls that Cairn does not see.
@@ -41,17 +41,6 @@ Status drain(const EpochContext& context, std::uint64_t epoch) {
   crash_point("drained");
   if (drain.sound()) return {};
   return {Code::mpi_error, "a marker names a communicator that this rank does not have"};
-}
-
-io::RankState channel_state(mpi::ChannelLayer& layer, int rank) {
-  io::RankState state;
-  state.counters = channel_counters(layer);
-  state.communicators = led_communicators(layer, rank);
-  for (auto& message : layer.messages()) {
-    state.messages.push_back(
-        {message.communicator, message.source, rank, message.tag, std::move(message.bytes)});
-  }
-  return state;
 }
 
 Status write(const EpochContext& context, io::Collective& all, const io::EpochInfo& info,
@@ -83,9 +72,12 @@ Result<io::EpochInfo> take_epoch(const EpochContext& context, std::uint64_t epoc
   const mpi::WithoutPolling without_polling;
   io::Collective all{context.comm};
   const double begin = context.transport.now();
+  io::RankState state;
+  state.counters = channel_counters(context.layer);
+  state.communicators = led_communicators(context.layer, all.rank());
   Status status = all.agree(drain(context, epoch));
+  state.messages = recorded_messages(context.layer, all.rank());
 
-  io::RankState state = channel_state(context.layer, all.rank());
   io::EpochInfo info;
   info.epoch = epoch;
   info.protocol = "coordinated";

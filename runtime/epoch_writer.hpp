@@ -13,6 +13,7 @@
 #include "io/store.hpp"
 #include "mpi_bindings/channel_layer.hpp"
 #include "runtime/capture/registry.hpp"
+#include "runtime/pending_requests.hpp"
 #include "runtime/protocol/mpi_transport.hpp"
 
 namespace cairn {
@@ -22,6 +23,7 @@ struct EpochContext {
   mpi::ChannelLayer& layer;
   protocol::Transport& transport;
   const capture::Registry& registry;
+  PendingRequests& requests;
   const io::Store& store;
   const Options& options;
   const io::Job& job;

@@ -146,6 +146,7 @@ Status load_epoch(const EpochContext& context, io::Collective& all, std::uint64_
   if (auto status = all.agree(check_items(context, *reader, all.rank())); !status) return status;
   crash_point("restart_chosen");
   if (auto status = all.agree(load_items(context, *reader, all.rank())); !status) return status;
+  if (auto status = all.agree(context.requests.prepare()); !status) return status;
   return all.agree(load_channels(context, *reader, all.rank()));
 }
 

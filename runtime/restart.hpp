@@ -17,8 +17,9 @@ struct Restored {
 };
 
 /// Restores the newest epoch that all ranks can validate (or the one that options.restart names):
-/// protected memory, objects, counters and messages. What is damaged is named in a warning, and
-/// the epoch before it is tried (I12). Collective; the same code on every rank:
+/// protected memory, objects, counters and messages; requests are left to finish_restart(). What is
+/// damaged is named in a warning, and the epoch before it is tried (I12). Collective; the same code
+/// on every rank:
 ///   invalid_argument, unsupported   the checkpoint does not fit this program: nothing was changed
 ///   not_found                       the epoch asked for does not exist: nothing was changed
 ///   corruption                      there are epochs but none is good: protected memory is

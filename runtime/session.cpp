@@ -113,8 +113,16 @@ void Session::protect_object(std::string_view name, Save save, Load load) {
   add_item(std::move(item));
 }
 
+void Session::protect_requests(std::string_view name, RequestView view) {
+  check_protected(impl_->requests.add(std::string{name}, std::move(view)));
+}
+
 void Session::add_item(capture::Item item) {
-  const Status status = impl_->registry.add(std::move(item));
+  impl_->requests.remove(item.entry.name);
+  check_protected(impl_->registry.add(std::move(item)));
+}
+
+void Session::check_protected(const Status& status) {
   if (status) return;
   // The program's own mistake, before any work is done; perhaps on one rank only.
   log::error("{}", status.message());

@@ -89,7 +89,8 @@ SessionImpl::SessionImpl(mpi::ChannelLayer& channel_layer, Options session_optio
       control(private_world()),
       bulk(private_world()),
       group(make_node_group(bulk, options.layout)),
-      store(options.directory) {
+      store(options.directory),
+      requests(channel_layer, registry) {
   PMPI_Comm_rank(control, &rank);
   PMPI_Comm_size(control, &size);
   if (chaos_is_on()) options.interval = Interval::off();
@@ -141,7 +142,7 @@ void SessionImpl::prepare_store() {
 }
 
 EpochContext SessionImpl::context() {
-  return {*layer, *transport, registry, store, options, job, bulk, group};
+  return {*layer, *transport, registry, requests, store, options, job, bulk, group};
 }
 
 void SessionImpl::record(const char* event, std::uint64_t epoch_number,
@@ -166,6 +167,7 @@ std::uint64_t SessionImpl::restart() {
   io::Collective all{bulk};
   const auto balance = all.sum({static_cast<std::uint64_t>(layer->balance())})[0];
   const auto pending = all.max({layer->pending_requests()})[0];
+  requests.begin_restart();
   auto restored = restore_job(context());
   if (!restored) {
     const bool damaged = restored.status().code() == Code::corruption;
@@ -179,6 +181,7 @@ std::uint64_t SessionImpl::restart() {
         2);
   }
   restart_called = true;
+  if (restored->epoch > 0) requests.finish_restart();
   if (snapshot != nullptr) snapshot->reserve();
   if (!restored->uuid.empty()) job.uuid = restored->uuid;
   next_epoch = restored->newest + 1;
@@ -406,12 +409,21 @@ bool SessionImpl::wishes() {
   return transport->now() >= due_;
 }
 
+mpi::ChannelLayer::MayPend SessionImpl::may_pend() const {
+  if (options.pending_requests == "repost") return [](const mpi::Request&) { return true; };
+  return [registered = requests.registered()](const mpi::Request& pending) {
+    return !pending.freed && registered.contains(&pending);
+  };
+}
+
 bool SessionImpl::ready() {
   std::string reason;
   if (closed) {
     reason = "the program has closed its session";
-  } else if (auto refusal = layer->refusal()) {
+  } else if (auto refusal = layer->refusal(may_pend())) {
     reason = *refusal;
+  } else if (auto problem = requests.refusal()) {
+    reason = *problem;
   } else if (layer->window().stored_bytes() >= options.store_limit_mib << 20) {
     reason = fmt::format("drained messages take more than {} MiB (CAIRN_STORE_LIMIT)",
                          options.store_limit_mib);
@@ -440,6 +452,7 @@ void SessionImpl::close() {
   closed = true;
   if (snapshot != nullptr) snapshot->close();
   registry = {};
+  requests.clear();
 }
 
 void SessionImpl::finalize() {

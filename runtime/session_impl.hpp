@@ -13,6 +13,7 @@
 #include "mpi_bindings/channel_layer.hpp"
 #include "runtime/capture/registry.hpp"
 #include "runtime/epoch_writer.hpp"
+#include "runtime/pending_requests.hpp"
 #include "runtime/protocol/agreement.hpp"
 #include "runtime/protocol/mpi_transport.hpp"
 #include "runtime/snapshot.hpp"
@@ -69,6 +70,7 @@ class SessionImpl : public mpi::Progress, public SnapshotHost {
   io::Store store;
   io::Job job;
   capture::Registry registry;
+  PendingRequests requests;
   std::unique_ptr<protocol::MpiTransport> transport;
   std::unique_ptr<protocol::Agreement> agreement;  ///< for checkpoints at which all ranks wait
   std::unique_ptr<Snapshot> snapshot;              ///< for those at which none does, if any
@@ -84,6 +86,8 @@ class SessionImpl : public mpi::Progress, public SnapshotHost {
   void prepare_store();
   void warn_of_other_arguments() const;
   bool due_here() const;
+  /// B5: which of the program's requests may be pending at a cut.
+  mpi::ChannelLayer::MayPend may_pend() const;
   Status pass_coordinated(bool pinned, bool& committed);
   Status take(double waited_seconds, bool& committed);
   void note_commit(const io::EpochInfo& info);

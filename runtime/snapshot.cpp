@@ -158,18 +158,12 @@ void Snapshot::report(protocol::Round& vote) {
 void Snapshot::finish(const protocol::Round& votes, const Status& judgement) {
   info_.messages_in_flight = votes.messages;
   info_.blocked_seconds = static_cast<double>(votes.blocked_ns) * 1e-9;
-  auto recorded = layer_.window().take_recorded();
+  auto messages = recorded_messages(layer_, transport_.rank());
   if (finished_) return;  // it has failed
   finished_ = true;
   if (!judgement) {
     write_->fail(judgement);
     return;
-  }
-  std::vector<io::Message> messages;
-  messages.reserve(recorded.size());
-  for (auto& message : recorded) {
-    messages.push_back({message->communicator, message->source, transport_.rank(), message->tag,
-                        message->payload->bytes});
   }
   crash_point("prepared");
   write_->finish(std::move(counters_), std::move(messages), std::move(communicators_));

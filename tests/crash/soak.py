@@ -22,6 +22,7 @@ PROGRAMS = {
 }
 BETWEEN_EXCHANGES = {"heat2d", "cg"}  # their messages are all received at a safe point
 MARKER_CUT = {"taskfarm"}  # has no safe point that is the same on all ranks
+BOTH_CUTS = {"ring"}  # neighbours that wait for each other's next step can't cut at different ones
 INTERVALS = ["0.05", "0.3", "every:40", "every:333"]
 # Protocol and cut; a job may change them at a restart.
 PROTOCOLS = [("chandy-lamport", "aligned"), ("chandy-lamport", "aligned"),
@@ -57,9 +58,12 @@ def one_run(workspace, directory, tally, options, dice, longest):
     delay = dice.uniform(0.05, 0.8) * longest
     victim = dice.choice([*range(options.ranks), None])
     interval = dice.choice(INTERVALS)
-    protocol, cut = dice.choice([one for one in PROTOCOLS if options.cut in (one[1], "both")])
+    cuts = {"aligned"}
     if tally.program in MARKER_CUT:
-        protocol, cut = "chandy-lamport", "marker"
+        cuts = {"marker"}
+    elif tally.program in BOTH_CUTS:
+        cuts = {"aligned", "marker"}
+    protocol, cut = dice.choice([one for one in PROTOCOLS if one[1] in cuts])
     job = workspace.start(options.ranks, PROGRAMS[tally.program], DIR=directory, INTERVAL=interval,
                           PROTOCOL=protocol, CUT=cut)
     tally.runs += 1
@@ -117,7 +121,6 @@ def main():
     parser.add_argument("programs", nargs="*", metavar="APP", help=f"of {', '.join(PROGRAMS)}")
     parser.add_argument("--kills", type=int, default=10, help="per program (default 10)")
     parser.add_argument("--ranks", type=int, default=4)
-    parser.add_argument("--cut", choices=["aligned", "marker", "both"], default="both")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     options = parser.parse_args()
     for name in options.programs:

@@ -67,6 +67,12 @@ int cairn_protect_array(cairn_session* session, const char* name, void* data, ca
                         int dimensions, const uint64_t* global, const uint64_t* offset,
                         const uint64_t* local);
 
+/* Protects `count` requests that may be pending at a safe point: restart posts receives again, into
+ * memory that must be protected, too. See cairn::Session::protect(name, MPI_Request&). Local. */
+int cairn_protect_requests(cairn_session* session, const char* name, MPI_Request* requests,
+                           size_t count);
+int cairn_protect_request(cairn_session* session, const char* name, MPI_Request* request);
+
 /* Restores everything protected and the messages in flight. Collective. Returns the epoch, or 0
  * for a fresh start. */
 uint64_t cairn_restart(cairn_session* session);

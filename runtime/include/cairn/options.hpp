@@ -60,6 +60,12 @@ struct Options {
   /// while the program goes on. When that does not do, or the node has less, the program waits
   /// instead.
   std::uint64_t staging_limit_mib = std::uint64_t{1} << 30U;
+  /// CAIRN_PENDING_REQUESTS=refuse|repost. What happens when sends or receives that are not
+  /// protected are pending at a safe point. refuse: no checkpoint is taken there. repost: one is;
+  /// the program knows after a restart which there were, and calls MPI_Irecv again for each receive
+  /// that it had not yet seen complete, in the same order. Their messages, and those of its pending
+  /// sends, are in the checkpoint.
+  std::string pending_requests = "refuse";
   /// Name compared at a restart, so that one program never continues from another's checkpoint.
   /// Empty: the name of the executable.
   std::string application;

@@ -98,6 +98,37 @@ class __attribute__((visibility("default"))) Session {
         [&vector] { return std::as_writable_bytes(std::span{vector}); }, {},
         [&vector](std::size_t count) { vector.resize(count); });
   }
+  /// A request that may be pending at a safe point, or several. Each handle is a pending request,
+  /// MPI_REQUEST_NULL, or a persistent request; so also at the first safe point and at restart().
+  /// restart() posts a receive that was pending again, ahead of all others, so the program must
+  /// not. Its buffer has to lie in a protected region: that memory is received into, wherever the
+  /// region is then. A send that was pending is complete (MPI_REQUEST_NULL); what it has sent
+  /// arrives. Persistent requests the program makes again before restart(), which starts those
+  /// receives that were active. Requests of collective operations can't be kept so, nor those on a
+  /// communicator that is made only after restart(). A receive that MPI_Request_get_status has
+  /// shown to be complete counts as received: its handle is MPI_REQUEST_NULL.
+  void protect(std::string_view name, MPI_Request& request) {
+    protect_requests(name, [&request] { return std::span{&request, 1}; });
+  }
+  void protect(std::string_view name, MPI_Request* requests, std::size_t count) {
+    protect_requests(name, [requests, count] { return std::span{requests, count}; });
+  }
+  void protect(std::string_view name, std::span<MPI_Request> requests) {
+    protect_requests(name, [requests] { return requests; });
+  }
+  template <std::size_t N>
+  void protect(std::string_view name, MPI_Request (&requests)[N]) {
+    protect(name, std::span<MPI_Request>{requests});
+  }
+  template <std::size_t N>
+  void protect(std::string_view name, std::array<MPI_Request, N>& requests) {
+    protect(name, std::span<MPI_Request>{requests});
+  }
+  /// The vector has as many elements at restart() as at the checkpoint.
+  void protect(std::string_view name, std::vector<MPI_Request>& requests) {
+    protect_requests(name, [&requests] { return std::span{requests}; });
+  }
+
   /// Any type that Boost.Serialization can save and load. Include <cairn/serialize.hpp> and link
   /// boost_serialization. It is serialized anew at each checkpoint.
   template <class T>
@@ -111,7 +142,8 @@ class __attribute__((visibility("default"))) Session {
   std::uint64_t restart();
 
   /// Says that the protected state is complete and the program could be started again from here:
-  /// no MPI request pending. Aligned: every rank must pass the same number of safe points, at the
+  /// no MPI request pending but those that are protected (or see Options::pending_requests).
+  /// Aligned: every rank must pass the same number of safe points, at the
   /// same places relative to its collective calls. Cheap when no checkpoint is due. Returns true
   /// when a checkpoint has been committed since the last safe point: on every rank alike with the
   /// protocol coordinated; else the ranks learn of it at different safe points.
@@ -141,7 +173,10 @@ class __attribute__((visibility("default"))) Session {
   void protect_memory(std::string_view name, ElementType type, std::size_t element_bytes, View view,
                       GlobalShape shape, Resize resize);
   void protect_object(std::string_view name, Save save, Load load);
+  using RequestView = std::function<std::span<MPI_Request>()>;
+  void protect_requests(std::string_view name, RequestView view);
   void add_item(capture::Item item);
+  static void check_protected(const Status& status);
 
   std::unique_ptr<SessionImpl> impl_;
 };
