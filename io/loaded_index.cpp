@@ -111,6 +111,7 @@ Status Loader::load_rows(TableId id, std::uint64_t first, std::uint64_t count,
     return damaged(fmt::format("the index names rows that {} does not have", table.path));
   }
   rows.resize(count);
+  if (count == 0) return {};
   const std::uint64_t begin = first * sizeof(Row), end = begin + count * sizeof(Row);
   const std::span out = std::as_writable_bytes(std::span{rows});
   std::vector<std::byte> buffer(std::min(segment_bytes, extent.bytes));

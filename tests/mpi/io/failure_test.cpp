@@ -156,6 +156,7 @@ INSTANTIATE_TEST_SUITE_P(Ways, FailingWrite,
 
 /// Each rank syncs its node's file and state.h5.
 TEST(FailingSync, OfEitherFileFailsTheEpoch) {
+  if (world_size() == 1) GTEST_SKIP() << "rank 0 has other files to sync before";
   const SharedDirectory directory;
   const Store store{directory.path()};
   const TestNodes nodes{2};
