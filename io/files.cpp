@@ -9,6 +9,10 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <system_error>
+#include <vector>
+
+#include "base/log.hpp"
 
 namespace cairn::io {
 namespace fs = std::filesystem;
@@ -151,6 +155,19 @@ Status rename_directory(const fs::path& from, const fs::path& to) {
   const int reason = errno;
   return {Code::io_error, fmt::format("{}: can't rename to {}: {}", from.native(),
                                       to.filename().native(), std::strerror(reason))};
+}
+
+void remove_leftovers(const fs::path& directory, std::string_view prefix) {
+  std::error_code error;
+  std::vector<fs::path> leftovers;
+  for (const auto& item : fs::directory_iterator(directory, error)) {
+    const std::string name = item.path().filename();
+    if (name.starts_with(prefix)) leftovers.push_back(item.path());
+  }
+  for (const fs::path& path : leftovers) {
+    fs::remove_all(path, error);
+    if (error) log::warning("{}: can't remove it: {}", path.native(), error.message());
+  }
 }
 
 }  // namespace cairn::io

@@ -62,4 +62,8 @@ Status write_atomically(const std::filesystem::path& path, std::string_view text
 /// Renames a directory; io_error when `to` exists (whatever it is).
 Status rename_directory(const std::filesystem::path& from, const std::filesystem::path& to);
 
+/// Removes what a killed job left: all in `directory` whose names begin so. What can't be removed
+/// does no harm but takes space.
+void remove_leftovers(const std::filesystem::path& directory, std::string_view prefix);
+
 }  // namespace cairn::io

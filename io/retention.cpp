@@ -65,6 +65,7 @@ Status remove_epoch(const Store& store, std::uint64_t epoch) {
 
 Status Store::retain(int keep) const {
   if (keep < 1) return {Code::invalid_argument, "at least 1 checkpoint must be kept"};
+  remove_leftovers(directory_, removed_prefix);
   const Epochs epochs = classify(*this);
   if (epochs.valid.empty()) return {};
   const std::set<std::uint64_t> kept = kept_epochs(epochs.valid, keep);

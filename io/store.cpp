@@ -37,22 +37,6 @@ Status make_private_directory(const fs::path& path) {
   return {};
 }
 
-/// Removes what a killed job left. What can't be removed does no harm but takes space.
-void remove_leftovers(const fs::path& directory) {
-  std::error_code error;
-  std::vector<fs::path> leftovers;
-  for (const auto& item : fs::directory_iterator(directory, error)) {
-    const std::string name = item.path().filename();
-    if (name.starts_with(temporary_prefix) || name.starts_with(removed_prefix)) {
-      leftovers.push_back(item.path());
-    }
-  }
-  for (const fs::path& path : leftovers) {
-    fs::remove_all(path, error);
-    if (error) log::warning("{}: can't remove it: {}", path.native(), error.message());
-  }
-}
-
 Status check_writable(const fs::path& directory) {
   const fs::path path = directory / (std::string{temporary_prefix} + "write-test");
   auto file = File::open(path, O_RDWR | O_CREAT | O_TRUNC);
@@ -100,10 +84,11 @@ fs::path Store::temporary_path(std::uint64_t epoch) const {
   return directory_ / (std::string{temporary_prefix} + epoch_directory_name(epoch));
 }
 
-Status Store::prepare(const Job& job) const {
+Status Store::prepare(const Job& job, bool retiring) const {
   if (auto status = make_private_directory(directory_); !status) return status;
   if (auto status = check_writable(directory_); !status) return status;
-  remove_leftovers(directory_);
+  remove_leftovers(directory_, temporary_prefix);
+  if (!retiring) remove_leftovers(directory_, removed_prefix);
   const fs::path path = directory_ / job_file;
   std::error_code error;
   if (fs::exists(path, error)) return {};

@@ -23,8 +23,9 @@ class Store {
 
   /// Creates the directory (mode 0700) when it is missing, checks that it can be written, removes
   /// what a killed job left half-done (.tmp-*, .old-*), and writes JOB.json when there is none.
-  /// No other job may be using the directory.
-  Status prepare(const Job& job) const;
+  /// No other job may be using the directory. With `retiring`, a thread may be in retain(), which
+  /// deals with .old-* itself.
+  Status prepare(const Job& job, bool retiring = false) const;
 
   /// JOB.json. not_found when there is none, corruption when it can't be read.
   Result<Job> read_job() const;
@@ -61,7 +62,8 @@ class Store {
   /// Removes the oldest epochs until `keep` valid ones are left; damaged ones don't count and go
   /// when they are older than all kept ones. An epoch that a kept one builds on stays, and so does
   /// one that can't be judged (a newer format, no permission), and everything when none is valid.
-  /// Each is renamed away first. keep ≥ 1.
+  /// Each is renamed away first. keep ≥ 1. Takes about 0.2 s per GiB; any thread may call it, while
+  /// another epoch is written and published.
   Status retain(int keep) const;
 
   /// Appends one line (a JSON object) to history.jsonl. Best effort, never fails.

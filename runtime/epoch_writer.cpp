@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/crash_point.hpp"
-#include "base/log.hpp"
 #include "io/collective.hpp"
 #include "io/names.hpp"
 #include "io/state_writer.hpp"
@@ -49,7 +48,7 @@ Status write(const EpochContext& context, io::Collective& all, const io::EpochIn
   Status ready = captured ? Status{} : captured.status();
   std::string directory;
   if (all.rank() == 0 && ready) {
-    auto begun = context.store.prepare(context.job);
+    auto begun = context.store.prepare(context.job, true);
     auto path = begun ? context.store.begin(info.epoch) : Result<std::filesystem::path>{begun};
     ready = path ? Status{} : path.status();
     if (path) directory = path->string();
@@ -103,11 +102,6 @@ Result<io::EpochInfo> take_epoch(const EpochContext& context, std::uint64_t epoc
   status = all.agree(status);
   if (!status) return status;
   crash_point("committed");
-  if (all.rank() == 0) {
-    // The others go on meanwhile. Old epochs that stay only cost space.
-    const Status retained = context.store.retain(context.options.keep);
-    if (!retained) log::warning("old checkpoints are still there: {}", retained.message());
-  }
   return info;
 }
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -12,6 +13,7 @@
 #include <iostream>
 #include <iterator>
 #include <random>
+#include <stop_token>
 #include <utility>
 
 #include "base/log.hpp"
@@ -309,7 +311,23 @@ Status SessionImpl::take(double waited_seconds, bool& committed) {
   return {};
 }
 
+/// Removing the files of an old epoch takes about as long as a tenth of writing it: nobody waits.
+/// Old epochs that stay only cost space.
+void SessionImpl::retire_old_epochs() {
+  if (rank != 0) return;
+  retirement_.post([of = store, keep = options.keep](const std::stop_token& /*cancelled*/) {
+    const Status retained = of.retain(keep);
+    if (!retained) log::warning("old checkpoints are still there: {}", retained.message());
+    return Status{};
+  });
+}
+
+void SessionImpl::wait_for_retirement() {
+  while (!retirement_.idle()) retirement_.wait(std::chrono::milliseconds{100});
+}
+
 void SessionImpl::note_commit(const io::EpochInfo& info) {
+  retire_old_epochs();
   failures_ = 0;
   epoch = info.epoch;
   next_epoch = info.epoch + 1;
@@ -451,6 +469,7 @@ void SessionImpl::report_absence() {
 void SessionImpl::close() {
   closed = true;
   if (snapshot != nullptr) snapshot->close();
+  wait_for_retirement();
   registry = {};
   requests.clear();
 }
@@ -468,6 +487,7 @@ void SessionImpl::finalize() {
     agreement->poll();
     layer->poll();
   }
+  wait_for_retirement();
   layer->remove_progress(this);
   layer = nullptr;
   agreement.reset();

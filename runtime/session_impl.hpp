@@ -9,6 +9,7 @@
 
 #include <cairn/session.hpp>
 
+#include "base/background_thread.hpp"
 #include "io/store.hpp"
 #include "mpi_bindings/channel_layer.hpp"
 #include "runtime/capture/registry.hpp"
@@ -86,6 +87,8 @@ class SessionImpl : public mpi::Progress, public SnapshotHost {
   void prepare_store();
   void warn_of_other_arguments() const;
   bool due_here() const;
+  void retire_old_epochs();
+  void wait_for_retirement();
   /// B5: which of the program's requests may be pending at a cut.
   mpi::ChannelLayer::MayPend may_pend() const;
   Status pass_coordinated(bool pinned, bool& committed);
@@ -112,6 +115,7 @@ class SessionImpl : public mpi::Progress, public SnapshotHost {
   bool absence_reported_ = false;
   bool overlapped_ = true;        ///< there is memory for that; the same on all ranks
   bool committed_since_ = false;  ///< by the snapshot, since the last safe point
+  BackgroundThread retirement_;   ///< removes old epochs, on rank 0
   std::string own_reason_;        ///< why this rank could not be captured last time
 };
 

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/crash_point.hpp"
-#include "base/log.hpp"
 #include "io/names.hpp"
 #include "mpi_bindings/native.hpp"
 #include "runtime/channel_record.hpp"
@@ -131,19 +130,16 @@ io::StateWrite::Options Snapshot::publishing(const EpochContext& context) {
   io::StateWrite::Options options;
   options.group = context.group;
   options.prepare = [store = context.store, job = context.job, epoch = info_.epoch] {
-    const Status prepared = store.prepare(job);
+    const Status prepared = store.prepare(job, true);
     if (!prepared) return prepared;
     const auto begun = store.begin(epoch);
     return begun ? Status{} : begun.status();
   };
   // What it knows of the epoch is read when all is over.
-  options.publish = [this, store = context.store,
-                     keep = context.options.keep](const io::WrittenFiles& files) {
+  options.publish = [this, store = context.store](const io::WrittenFiles& files) {
     auto committed = store.commit(info_, files);
     if (!committed) return committed.status();
     info_ = std::move(*committed);
-    const Status retained = store.retain(keep);
-    if (!retained) log::warning("old checkpoints are still there: {}", retained.message());
     return Status{};
   };
   return options;

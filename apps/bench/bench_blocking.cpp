@@ -15,6 +15,7 @@
 #include <cstring>
 #include <filesystem>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <cairn/cairn.hpp>
@@ -63,6 +64,20 @@ struct Overlapped {
   double blocked = 0, committed = 0, step_before = 0, step_during = 0;
   int steps = 0;
 };
+
+/// Old checkpoints are removed in the background: not while something else is measured.
+void wait_until_old_ones_are_gone() {
+  const char* directory = std::getenv("CAIRN_DIR");
+  for (int i = 0; rank == 0 && directory != nullptr && i < 3000; ++i) {
+    int left = 0;
+    for (const auto& item : std::filesystem::directory_iterator(directory)) {
+      left += item.is_directory() ? 1 : 0;
+    }
+    if (left <= 1) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds{10});
+  }
+  PMPI_Barrier(MPI_COMM_WORLD);
+}
 
 /// Up to the safe point before the one at which the next checkpoint is taken.
 void go_to_cut(cairn::Session& session) {
@@ -129,10 +144,13 @@ void run_round(cairn::Session& session, Field& field, Field& copy, Computation& 
   if (round % 2 != 0) run_plain();
   const Overlapped one = overlapped(session, computation);
   if (round % 2 == 0) run_plain();
+  wait_until_old_ones_are_gone();
   const double waiting = seconds_of([&] {
     if (const auto status = session.checkpoint(); !status) fail(status.message());
   });
+  wait_until_old_ones_are_gone();
   const double kept_by_late = late(session, computation);
+  wait_until_old_ones_are_gone();
   if (rank != 0) return;
   std::printf(
       "{\"memcpy\": %.6f, \"plain\": %.6f, \"blocked\": %.6f, \"committed\": %.6f, "

@@ -135,13 +135,15 @@ TEST(Session, EverySafePointIntervalAndRetention) {
   options.protocol = "coordinated";  // committed when safe_point() returns
   options.interval = Interval::every_safe_points(3);
   options.keep = 2;
-  Session session{MPI_COMM_WORLD, options};
-  int step = 0;
-  session.protect("step", step);
-  session.restart();
-  for (step = 1; step <= 10; ++step) EXPECT_EQ(session.safe_point(), step % 3 == 0) << step;
-  EXPECT_EQ(session.epoch(), 3u);
-  EXPECT_EQ(session.checkpoint().code(), Code::ok);
+  {
+    Session session{MPI_COMM_WORLD, options};
+    int step = 0;
+    session.protect("step", step);
+    session.restart();
+    for (step = 1; step <= 10; ++step) EXPECT_EQ(session.safe_point(), step % 3 == 0) << step;
+    EXPECT_EQ(session.epoch(), 3u);
+    EXPECT_EQ(session.checkpoint().code(), Code::ok);
+  }
   PMPI_Barrier(MPI_COMM_WORLD);
   if (world_rank() == 0) {
     const std::vector<std::uint64_t> kept = {3, 4};
