@@ -55,6 +55,10 @@ void BackgroundThread::cancel() {
   jobs_.clear();
   cancelled_.request_stop();
   cancelled_ = std::stop_source{};
+  if (running_) return;
+  // The thread has not seen the job, and now never will.
+  idle_.store(true, std::memory_order_release);
+  idled_.notify_all();
 }
 
 void BackgroundThread::wait(std::chrono::microseconds longest) {
@@ -83,10 +87,12 @@ void BackgroundThread::run(const std::stop_token& ended) {
     const Job job = std::move(jobs_.front());
     jobs_.pop_front();
     const std::stop_token cancelled = cancelled_.get_token();
+    running_ = true;
     lock.unlock();
     const auto begin = std::chrono::steady_clock::now();
     Status status = run_job(job, cancelled);
     lock.lock();
+    running_ = false;
     busy_ += std::chrono::steady_clock::now() - begin;
     if (!status) {
       jobs_.clear();

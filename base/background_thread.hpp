@@ -53,6 +53,7 @@ class BackgroundThread {
   std::deque<Job> jobs_;
   std::stop_source cancelled_;
   Status status_;
+  bool running_ = false;  ///< a job
   std::atomic<bool> idle_ = true;
   std::chrono::nanoseconds busy_{0};
   std::jthread thread_;  // last: it is joined before the rest goes

@@ -133,5 +133,16 @@ TEST(BackgroundThread, LeavesSignalsToTheProgram) {
   EXPECT_EQ(handled, 1);
 }
 
+/// A job that is dropped before the thread has seen it leaves nothing to wait for.
+TEST(BackgroundThread, IsIdleAfterCancelWhateverTheThreadHasSeen) {
+  BackgroundThread thread;
+  for (int i = 0; i < 2000; ++i) {
+    thread.post([](const std::stop_token&) { return Status{}; });
+    thread.cancel();
+    for (int k = 0; k < 100 && !thread.idle(); ++k) thread.wait(std::chrono::milliseconds{100});
+    ASSERT_TRUE(thread.idle()) << i;
+  }
+}
+
 }  // namespace
 }  // namespace cairn
