@@ -136,7 +136,9 @@ io::StateWrite::Options Snapshot::publishing(const EpochContext& context) {
     return begun ? Status{} : begun.status();
   };
   // What it knows of the epoch is read when all is over.
-  options.publish = [this, store = context.store](const io::WrittenFiles& files) {
+  options.publish = [this, store = context.store](const io::DataForm& form,
+                                                  const io::WrittenFiles& files) {
+    static_cast<io::DataForm&>(info_) = form;
     auto committed = store.commit(info_, files);
     if (!committed) return committed.status();
     info_ = std::move(*committed);

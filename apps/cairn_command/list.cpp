@@ -10,7 +10,7 @@ using nlohmann::ordered_json;
 
 ordered_json to_json(const io::EpochInfo& info) {
   return {{"epoch", info.epoch},
-          {"kind", info.kind},
+          {"kind", info.kind()},
           {"parent", info.parent ? ordered_json(*info.parent) : ordered_json(nullptr)},
           {"protocol", info.protocol},
           {"ranks", info.ranks},
@@ -46,10 +46,11 @@ int list(const io::Store& store, bool json) {
     const auto info = store.read_commit(epoch);
     document.push_back(info.ok() ? to_json(*info) : to_json(epoch, info.status()));
     if (info.ok()) {
-      rows.push_back(
-          {fmt::to_string(epoch), info->kind, info->protocol, fmt::to_string(info->ranks),
-           human_bytes(info->bytes), fmt::to_string(info->messages_in_flight),
-           fmt::format("{:.3f} s", info->blocked_seconds), human_age(info->committed_at, now)});
+      rows.push_back({fmt::to_string(epoch), std::string{info->kind()}, info->protocol,
+                      fmt::to_string(info->ranks), human_bytes(info->bytes),
+                      fmt::to_string(info->messages_in_flight),
+                      fmt::format("{:.3f} s", info->blocked_seconds),
+                      human_age(info->committed_at, now)});
     } else {
       const bool newer = info.status().code() == Code::unsupported;
       rows.push_back({fmt::to_string(epoch), newer ? "unknown" : "damaged"});
