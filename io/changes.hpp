@@ -42,6 +42,8 @@ struct FoundChanges {
   Changes changes;
   /// Hardly less than everything, and the slabs' memory is complete: the rank had rather write all.
   bool nearly_everything = false;
+  /// Bytes of the slabs that have changed since the last full epoch.
+  std::uint64_t chain_bytes = 0;
 };
 /// Runs in the thread that writes, before anything is placed.
 using FindChanges = std::function<Result<FoundChanges>(const std::stop_token& cancelled)>;

@@ -31,9 +31,9 @@ ordered_json state_to_json(const StateIndex& state) {
           {"table_checksums", sums}};
 }
 
-bool state_from_json(const json& file, std::string_view name, StateIndex& state) {
+bool state_from_json(const json& file, StateIndex& state) {
   std::string sum;
-  if (!file.is_object() || !get(file, "name", state.name) || state.name != name) return false;
+  if (!file.is_object() || !get(file, "name", state.name)) return false;
   if (!get(file, "size", state.bytes) || !get(file, "metadata_checksum", sum)) return false;
   if (!from_hex(sum, state.metadata_checksum)) return false;
   const auto datasets = file.find("datasets");
@@ -85,7 +85,8 @@ bool form_from_json(const json& document, int version, EpochInfo& info) {
                            from_hex(parent_id, info.parent_id))) &&
          get(document, "compression", info.compression) &&
          get(document, "state_bytes", info.state_bytes) &&
-         get(document, "changed_bytes", info.changed_bytes);
+         get(document, "changed_bytes", info.changed_bytes) &&
+         get(document, "chain_bytes", info.chain_bytes);
 }
 
 bool from_json(const json& document, CommitRecord& record) {
@@ -94,11 +95,12 @@ bool from_json(const json& document, CommitRecord& record) {
   if (!form_from_json(document, record.version, record.info)) return false;
   const auto files = document.find("files");
   if (files == document.end() || !files->is_array() || files->empty()) return false;
-  if (!state_from_json((*files)[0], state_file, record.state)) return false;
+  if (!state_from_json((*files)[0], record.state)) return false;
+  if (record.state.name != state_file && record.state.name != compacted_file) return false;
   std::uint64_t bytes = record.state.bytes;
   for (std::size_t i = 1; i < files->size(); ++i) {
     StateIndex& node = record.nodes.emplace_back();
-    if (!state_from_json((*files)[i], node_file_name(i - 1), node)) return false;
+    if (!state_from_json((*files)[i], node) || node.name != node_file_name(i - 1)) return false;
     bytes += node.bytes;
   }
   return record.info.bytes == bytes;
@@ -118,6 +120,7 @@ std::string format_commit(const CommitRecord& record) {
   document["compression"] = info.compression;
   document["state_bytes"] = info.state_bytes;
   document["changed_bytes"] = info.changed_bytes;
+  document["chain_bytes"] = info.chain_bytes;
   document["protocol"] = info.protocol;
   document["ranks"] = info.ranks;
   document["application"] = info.application;

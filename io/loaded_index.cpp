@@ -190,6 +190,7 @@ Status Loader::load_communicators() {
   for (const CommunicatorRow& row : rows) {
     const std::size_t length = ::strnlen(row.label, sizeof row.label);
     index_.communicators.push_back({row.id, std::string(row.label, length), row.size});
+    index_.communicator_roots.push_back(static_cast<int>(row.root));
   }
   return {};
 }

@@ -37,6 +37,7 @@ struct LoadedIndex {
   std::vector<Node> nodes;  ///< by number; those of the loaded ranks have a path
   Extent payload;
   std::vector<Communicator> communicators;
+  std::vector<int> communicator_roots;
   // Rows of the loaded ranks. The first_… are the numbers of their first rows in the tables.
   int first_rank = 0;
   std::vector<RankRow> ranks;

@@ -16,6 +16,7 @@ inline constexpr int format_version = 3;
 inline constexpr std::string_view job_file = "JOB.json";
 inline constexpr std::string_view commit_file = "COMMIT.json";
 inline constexpr std::string_view state_file = "state.h5";
+inline constexpr std::string_view compacted_file = "state-full.h5";  // instead of state.h5
 inline constexpr std::string_view history_file = "history.jsonl";
 
 inline constexpr std::string_view epoch_prefix = "epoch-";

@@ -180,6 +180,17 @@ Status RankRows::add_channels(const std::vector<ChannelCounter>& all_counters,
   return {};
 }
 
+void Amounts::add(const Amounts& more) {
+  for (std::size_t i = 0; i < values_.size(); ++i) values_[i] += more.values_[i];
+}
+
+std::span<BlockRow> RankRows::blocks_of(std::size_t entry) {
+  const auto begin = [this](std::size_t i) {
+    return i < slabs.size() ? slabs[i].first_block - rank.first_block : blocks.size();
+  };
+  return std::span{blocks}.subspan(begin(entry), begin(entry + 1) - begin(entry));
+}
+
 Amounts RankRows::amounts() const {
   const auto stored = stored_elements();
   Amounts amounts{stored.size()};

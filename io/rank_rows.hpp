@@ -27,6 +27,7 @@ class Amounts {
     blocks,
     changes,
     changed_bytes,
+    chain_bytes,
     state_bytes,
     extra_count
   };
@@ -36,6 +37,8 @@ class Amounts {
   std::uint64_t& elements(std::size_t entry) { return values_[extra_count + entry]; }
   std::uint64_t elements(std::size_t entry) const { return values_[extra_count + entry]; }
   std::uint64_t& operator[](Extra extra) { return values_[extra]; }
+  /// Of the same number of datasets.
+  void add(const Amounts& more);
   std::uint64_t operator[](Extra extra) const { return values_[extra]; }
   std::span<std::uint64_t> channels() { return std::span{values_}.first(ranks); }
   std::span<std::uint64_t> data() { return std::span{values_}.subspan(ranks); }
@@ -73,6 +76,9 @@ struct RankRows {
   Status add_channels(const std::vector<ChannelCounter>& all_counters,
                       const std::vector<Message>& all_messages,
                       const std::vector<Communicator>& all_communicators);
+
+  /// Those of an entry's slab.
+  std::span<BlockRow> blocks_of(std::size_t entry);
 
   /// Sizes of all of these.
   Amounts amounts() const;

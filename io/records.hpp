@@ -100,6 +100,8 @@ struct DataForm {
   std::uint64_t state_bytes = 0;    ///< of all slabs of all ranks
   /// How many of them have changed since the epoch before; state_bytes when that is not known.
   std::uint64_t changed_bytes = 0;
+  /// How many have changed since the last full epoch: what a restart reads, apart from that.
+  std::uint64_t chain_bytes = 0;
 
   std::string_view kind() const { return parent ? "delta" : "full"; }
 };

@@ -75,6 +75,14 @@ const std::vector<Entry>& StateReader::entries() const { return impl_->index().e
 const std::vector<Communicator>& StateReader::communicators() const {
   return impl_->index().communicators;
 }
+std::vector<Communicator> StateReader::communicators_led_by(int rank) const {
+  std::vector<Communicator> led;
+  const LoadedIndex& index = impl_->index();
+  for (std::size_t i = 0; i < index.communicators.size(); ++i) {
+    if (index.communicator_roots[i] == rank) led.push_back(index.communicators[i]);
+  }
+  return led;
+}
 std::size_t StateReader::chain_length() const { return impl_->chain.size(); }
 
 std::vector<SlabInfo> StateReader::slabs(int rank) const {

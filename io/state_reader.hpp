@@ -67,6 +67,8 @@ class StateReader {
   /// Messages in flight to `rank`, in delivery order.
   Result<std::vector<Message>> messages(int rank) const;
   const std::vector<Communicator>& communicators() const;
+  /// Those in which `rank` is rank 0.
+  std::vector<Communicator> communicators_led_by(int rank) const;
 
  private:
   struct Impl;

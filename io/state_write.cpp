@@ -19,6 +19,7 @@
 #include "io/names.hpp"
 #include "io/part_writing.hpp"
 #include "io/state_file.hpp"
+#include "io/table_parts.hpp"
 
 namespace cairn::io {
 namespace {
@@ -238,6 +239,7 @@ StateWrite::Step StateWrite::place_slabs() {
     boxed_slabs.push_back({nullptr, rows_.delta.bytes, {}, {}});
   }
   Amounts mine = rows_.amounts();
+  if (info_.parent) mine[Amounts::chain_bytes] = found_.chain_bytes;
   all_.sum({mine.data().begin(), mine.data().end()});
   auto boxes = RankBoxes::pack(boxed_, boxed_slabs, options_.group);
   if (!boxes.empty()) all_.gather(std::move(boxes));
@@ -258,6 +260,7 @@ StateWrite::Step StateWrite::lay_out_data() {
   totals_ = Amounts{stored_.size()};
   std::copy(all_.total().begin(), all_.total().end(), totals_.data().begin());
   info_.state_bytes = totals_[Amounts::state_bytes];
+  info_.chain_bytes = totals_[Amounts::chain_bytes];
   info_.changed_bytes =
       info_.parent ? totals_[Amounts::changed_bytes] : totals_[Amounts::state_bytes];
   layout_.emplace(stored_, entries_.size(), totals_,
@@ -387,7 +390,8 @@ StateWrite::Step StateWrite::write_tables() {
   if (all_.values()[0] == 0) return Step::report;
   attempt([this]() -> Status {
     take_offsets(all_.values());
-    make_table_parts();
+    const auto tables = table_parts(rows_, *layout_, std::span{offsets_}.subspan(stored_.size()));
+    parts_.insert(parts_.end(), tables.begin(), tables.end());
     return {};
   });
   if (mpiio_) note(write_tables_collectively());
@@ -510,40 +514,6 @@ void StateWrite::make_data_parts() {
   }
 }
 
-void StateWrite::make_table_parts() {
-  const auto add = [this](TableId id, const auto& rows, std::uint64_t first) {
-    const Table& table = tables()[id];
-    parts_.push_back({table.path,
-                      offsets_[parts_.size()],
-                      table.row_bytes,
-                      {layout_->rows(id)},
-                      {first},
-                      {rows.size()},
-                      std::as_bytes(std::span{rows}).data()});
-  };
-  const auto rank = static_cast<std::uint64_t>(all_.rank());
-  if (rank != 0) rows_.entries.clear();
-  add(entry_rows, rows_.entries, 0);
-  add(rank_rows, std::span{&rows_.rank, 1}, rank);
-  add(slab_rows, rows_.slabs, rank * rows_.slabs.size());
-  add(block_rows, rows_.blocks, rows_.rank.first_block);
-  add(place_rows, rows_.places, rank * rows_.places.size());
-  add(delta_rank_rows, std::span{&rows_.delta, by_changes_ ? std::size_t{1} : 0},
-      by_changes_ ? rank : 0);
-  add(change_rows, rows_.changes, rows_.delta.first_change);
-  add(communicator_rows, rows_.communicators, rows_.first_communicator);
-  add(counter_rows, rows_.counters, rows_.rank.first_counter);
-  add(message_rows, rows_.messages, rows_.rank.first_message);
-}
-
-std::span<BlockRow> StateWrite::blocks_of(std::size_t entry) {
-  const auto begin = [this](std::size_t i) {
-    return i < rows_.slabs.size() ? rows_.slabs[i].first_block - rows_.rank.first_block
-                                  : rows_.blocks.size();
-  };
-  return std::span{rows_.blocks}.subspan(begin(entry), begin(entry + 1) - begin(entry));
-}
-
 // ---- In the thread ------------------------------------------------------------------------------
 
 /// The node's file, complete but for the data.
@@ -568,7 +538,7 @@ Status StateWrite::write_data_directly(const std::stop_token& cancelled) {
   }
   for (std::size_t i = 0; !by_changes_ && i < entries_.size(); ++i) {
     if (i == entries_.size() / 2) crash_point("half_written");
-    if (auto s = write_part(*writer_, parts_[i], blocks_of(i), cancelled); !s) return s;
+    if (auto s = write_part(*writer_, parts_[i], rows_.blocks_of(i), cancelled); !s) return s;
   }
   slabs_in_use_.store(false, std::memory_order_release);
   return {};
@@ -618,7 +588,7 @@ Status StateWrite::write_data_collectively() {
     parts_[0].data = packed.data();
   }
   for (std::size_t i = 0; !by_changes_ && i < entries_.size(); ++i) {
-    sum_blocks(parts_[i], blocks_of(i));
+    sum_blocks(parts_[i], rows_.blocks_of(i));
   }
   return mpiio_->write(parts_);
 }

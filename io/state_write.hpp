@@ -168,8 +168,6 @@ class StateWrite {
   void unpack_node_indexes(const std::vector<std::uint64_t>& gathered);
   void take_offsets(const std::vector<std::uint64_t>& shared);
   void make_data_parts();
-  void make_table_parts();
-  std::span<BlockRow> blocks_of(std::size_t entry);
   // In the thread:
   Status write_data_directly(const std::stop_token& cancelled);
   Status write_tables_directly(const std::stop_token& cancelled);

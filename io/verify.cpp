@@ -93,7 +93,7 @@ Status check_objects(const std::filesystem::path& epoch_directory) {
                   fmt::format("{}: its objects are not those that COMMIT.json lists",
                               (epoch_directory / described.name).native())};
   };
-  auto status = compare(scan_state(epoch_directory / state_file), record->state);
+  auto status = compare(scan_state(epoch_directory / record->state.name), record->state);
   for (const StateIndex& node : record->nodes) {
     if (!status) break;
     status = compare(scan_node(epoch_directory / node.name), node);

@@ -92,6 +92,8 @@ SessionImpl::SessionImpl(mpi::ChannelLayer& channel_layer, Options session_optio
       bulk(private_world()),
       group(make_node_group(bulk, options.layout)),
       store(options.directory),
+      tracker(*capture::parse_tracking_mode(options.incremental)),
+      chain(options.full_every),
       requests(channel_layer, registry) {
   PMPI_Comm_rank(control, &rank);
   PMPI_Comm_size(control, &size);
@@ -110,6 +112,9 @@ SessionImpl::SessionImpl(mpi::ChannelLayer& channel_layer, Options session_optio
         *layer, *this,
         protocol::SnapshotSettings{options.cut == "marker", period, options.patience_seconds},
         options.staging_limit_mib << 20);
+  if (rank == 0 && !tracker.fallback().empty()) {
+    log::info("changes are found by hashing, not by pages: {}", tracker.fallback());
+  }
   if (options.interval.kind != Interval::Kind::off) prepare_store();
   schedule_next(options.interval.seconds);
   const mpi::Alone alone;
@@ -144,7 +149,7 @@ void SessionImpl::prepare_store() {
 }
 
 EpochContext SessionImpl::context() {
-  return {*layer, *transport, registry, requests, store, options, job, bulk, group};
+  return {*layer, *transport, registry, tracker, chain, requests, store, options, job, bulk, group};
 }
 
 void SessionImpl::record(const char* event, std::uint64_t epoch_number,
@@ -329,6 +334,7 @@ void SessionImpl::wait_for_retirement() {
 void SessionImpl::note_commit(const io::EpochInfo& info) {
   retire_old_epochs();
   failures_ = 0;
+  chain.committed(info);
   epoch = info.epoch;
   next_epoch = info.epoch + 1;
   schedule_next(options.interval.seconds);

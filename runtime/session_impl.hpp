@@ -12,6 +12,8 @@
 #include "base/background_thread.hpp"
 #include "io/store.hpp"
 #include "mpi_bindings/channel_layer.hpp"
+#include "runtime/capture/chain.hpp"
+#include "runtime/capture/change_tracker.hpp"
 #include "runtime/capture/registry.hpp"
 #include "runtime/epoch_writer.hpp"
 #include "runtime/pending_requests.hpp"
@@ -71,6 +73,8 @@ class SessionImpl : public mpi::Progress, public SnapshotHost {
   io::Store store;
   io::Job job;
   capture::Registry registry;
+  capture::ChangeTracker tracker;
+  capture::Chain chain;
   PendingRequests requests;
   std::unique_ptr<protocol::MpiTransport> transport;
   std::unique_ptr<protocol::Agreement> agreement;  ///< for checkpoints at which all ranks wait

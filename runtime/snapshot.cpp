@@ -104,7 +104,10 @@ Status Snapshot::copy(const EpochContext& context, bool& no_memory) {
   auto captured = context.registry.capture();
   if (!captured) return captured.status();
   state_ = std::move(*captured);
-  Status status = staging_.reserve(context.registry.staged_bytes());
+  info_.parent = context.tracker.on() ? context.chain.next_parent() : std::nullopt;
+  info_.parent_id = context.chain.parent_id();
+  context.tracker.select(state_, info_.parent.has_value());
+  Status status = staging_.reserve(capture::staged_bytes(state_));
   if (status) status = staging_.copy(state_);
   no_memory = !status;
   return status;
@@ -118,7 +121,8 @@ void Snapshot::begin(const Status& why_not) {
       publishing(context));
   finished_ = false;
   if (why_not) {
-    write_->begin(std::move(state_.entries), std::move(state_.slabs));
+    auto find_changes = context.tracker.finder(state_);
+    write_->begin(std::move(state_.entries), std::move(state_.slabs), std::move(find_changes));
   } else {
     write_->fail(why_not);
   }
@@ -129,6 +133,7 @@ void Snapshot::begin(const Status& why_not) {
 io::StateWrite::Options Snapshot::publishing(const EpochContext& context) {
   io::StateWrite::Options options;
   options.group = context.group;
+  options.compression = *io::parse_compression(context.options.compress);
   options.prepare = [store = context.store, job = context.job, epoch = info_.epoch] {
     const Status prepared = store.prepare(job, true);
     if (!prepared) return prepared;
@@ -177,6 +182,12 @@ bool Snapshot::written(Status& status) {
 bool Snapshot::over(const protocol::EpochOutcome& outcome) {
   if (transport_.rank() == 0 && !outcome.status) host_.context().store.discard(info_.epoch);
   if (outcome.status) crash_point("committed");
+  if (outcome.status) {
+    static_cast<io::DataForm&>(info_) = write_->form();
+    host_.context().tracker.committed();
+  } else {
+    host_.context().tracker.aborted();
+  }
   write_.reset();
   state_ = {};
   return host_.over(outcome, info_);

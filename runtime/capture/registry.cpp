@@ -111,6 +111,7 @@ Result<Capture> Registry::capture() const {
       slab.data = item.view().data();
       slab.count = *count;
     }
+    capture.memory.push_back(item.save ? std::span{capture.objects.back()} : item.view());
     slab.offset = item.offset;
     slab.shape = item.shape;
     capture.entries.push_back(item.entry);

@@ -12,6 +12,7 @@
 #include <cairn/status.hpp>
 
 #include "io/records.hpp"
+#include "runtime/capture/byte_ranges.hpp"
 
 namespace cairn::capture {
 
@@ -26,11 +27,20 @@ struct Item {
   std::function<void(std::span<const std::byte> bytes)> load;
 };
 
+/// What of a slab is to be written.
+struct Selection {
+  bool whole = true;
+  ByteRanges ranges;                   ///< of the slab, when not whole
+  std::vector<const std::byte*> data;  ///< of each range
+};
+
 /// The state of this rank at a safe point, ready to be written: regions are not copied.
 struct Capture {
   std::vector<io::Entry> entries;
   std::vector<io::Slab> slabs;
   std::vector<std::vector<std::byte>> objects;  ///< owns the bytes of serialized slabs
+  std::vector<std::span<std::byte>> memory;     ///< the program's, or an object's bytes
+  std::vector<Selection> selected;              ///< see ChangeTracker; empty: all is whole
 };
 
 /// Copies of regions begin at cache lines.

@@ -49,7 +49,26 @@ Status no_memory(std::uint64_t bytes, std::string_view why) {
 
 bool is_region(const io::Entry& entry) { return entry.type != ElementType::serialized; }
 
+bool is_whole(const Capture& capture, std::size_t i) {
+  return capture.selected.empty() || capture.selected[i].whole;
+}
+
 }  // namespace
+
+std::uint64_t staged_bytes(const Capture& capture) {
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < capture.slabs.size(); ++i) {
+    if (!is_region(capture.entries[i])) continue;
+    if (is_whole(capture, i)) {
+      bytes += staged_size(capture.slabs[i].count * capture.entries[i].element_bytes);
+      continue;
+    }
+    for (const ByteRange& range : capture.selected[i].ranges) {
+      bytes += staged_size(range.last - range.first);
+    }
+  }
+  return bytes;
+}
 
 Staging::~Staging() {
   thread_.reset();
@@ -95,12 +114,15 @@ bool Staging::ready() {
   return !thread_;
 }
 
+std::byte* Staging::copy_to(std::byte* next, const std::byte*& data, std::uint64_t bytes) {
+  if (bytes == 0) return next;
+  stream_copy(next, data, bytes);
+  data = next;
+  return next + staged_size(bytes);
+}
+
 Status Staging::copy(Capture& capture) {
-  std::uint64_t needed = 0;
-  for (std::size_t i = 0; i < capture.slabs.size(); ++i) {
-    if (!is_region(capture.entries[i])) continue;
-    needed += staged_size(capture.slabs[i].count * capture.entries[i].element_bytes);
-  }
+  const std::uint64_t needed = staged_bytes(capture);
   if (needed > mapped_bytes_) {
     return no_memory(needed, fmt::format("{:.1f} MiB are reserved", mapped_bytes_ / mib));
   }
@@ -108,11 +130,15 @@ Status Staging::copy(Capture& capture) {
   for (std::size_t i = 0; i < capture.slabs.size(); ++i) {
     if (!is_region(capture.entries[i])) continue;
     io::Slab& slab = capture.slabs[i];
-    const std::uint64_t bytes = slab.count * capture.entries[i].element_bytes;
-    if (bytes == 0) continue;
-    stream_copy(next, slab.data, bytes);
-    slab.data = next;
-    next += staged_size(bytes);
+    if (is_whole(capture, i)) {
+      next = copy_to(next, slab.data, slab.count * capture.entries[i].element_bytes);
+      continue;
+    }
+    Selection& selection = capture.selected[i];
+    for (std::size_t r = 0; r < selection.ranges.size(); ++r) {
+      const ByteRange range = selection.ranges[r];
+      next = copy_to(next, selection.data[r], range.last - range.first);
+    }
   }
   return {};
 }

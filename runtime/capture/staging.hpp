@@ -12,6 +12,9 @@
 
 namespace cairn::capture {
 
+/// Memory that a copy of what is selected takes.
+std::uint64_t staged_bytes(const Capture& capture);
+
 /// Kept from epoch to epoch, and faulted in beforehand by a thread of its own, so that a copy runs
 /// at the speed of memory (see stream_copy). All calls are local, quick but for the copying itself,
 /// and made by one thread.
@@ -25,22 +28,23 @@ class Staging {
   /// Waits for the thread.
   ~Staging();
 
-  /// Makes room for Registry::staged_bytes(). Quick when there is enough already; else the memory
-  /// is faulted in in the background: as early as possible is best. The memory stays when a later
-  /// call asks for less. Not while the last copy is in use. busy: no memory, one line that says
-  /// why; what was there before stays.
+  /// Makes room for Registry::staged_bytes(), or for staged_bytes() of a capture. Quick when there
+  /// is enough already; else the memory is faulted in in the background: as early as possible is
+  /// best. The memory stays when a later call asks for less. Not while the last copy is in use.
+  /// busy: no memory, one line that says why; what was there before stays.
   Status reserve(std::uint64_t bytes);
   std::uint64_t reserved_bytes() const { return mapped_bytes_; }
   /// False while memory is being faulted in: a copy would be slower, no more.
   bool ready();
 
-  /// Copies all regions and has the capture's slabs point to the copies. Objects, which have memory
-  /// of their own, stay where they are. The copies last until the next copy() or reserve().
-  /// busy: there is not enough room; the capture is as before.
+  /// Copies what is selected of the regions and has the capture point to the copies. Objects, which
+  /// have memory of their own, stay where they are. The copies last until the next copy() or
+  /// reserve(). busy: there is not enough room; the capture is as before.
   Status copy(Capture& capture);
 
  private:
   Status grow(std::uint64_t bytes);
+  std::byte* copy_to(std::byte* next, const std::byte*& data, std::uint64_t bytes);
 
   std::uint64_t limit_bytes_;
   int sharers_;
