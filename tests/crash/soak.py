@@ -19,6 +19,9 @@ PROGRAMS = {
     "particles": ["particles", "--particles", "800", "--steps", "1500", "--pace-us", "700"],
     "cg": ["cg", "--nx", "32", "--ny", "30", "--nz", "28", "--solves", "12", "--pace-us", "700"],
     "taskfarm": ["taskfarm", "--tasks", "4000", "--pace-us", "500"],
+    # Requests are pending at every safe point: registered, and posted again by the program.
+    "pending": ["standing_receives", "--steps", "1500", "--pace-us", "700"],
+    "repost": ["standing_receives", "--steps", "1500", "--pace-us", "700", "--repost"],
 }
 BETWEEN_EXCHANGES = {"heat2d", "cg"}  # their messages are all received at a safe point
 MARKER_CUT = {"taskfarm"}  # has no safe point that is the same on all ranks
