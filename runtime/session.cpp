@@ -15,7 +15,8 @@ namespace {
 SessionImpl* retired = nullptr;
 bool is_open = false;
 
-Status check_environment(MPI_Comm comm) {
+/// What a rank knows alone.
+Status check_mpi() {
   int up = 0;
   int over = 0;
   PMPI_Initialized(&up);
@@ -24,25 +25,32 @@ Status check_environment(MPI_Comm comm) {
     return {Code::invalid_argument,
             "MPI is not initialized: make the cairn session between MPI_Init and MPI_Finalize"};
   }
-  if (is_open) return {Code::invalid_argument, "a cairn session is open already: close it first"};
   if (mpi::layer == nullptr) {
     return {Code::unsupported,
             "the program's messages can't be seen: MPI_Init did not pass through Cairn; link "
             "libcairn before libmpi, or preload it"};
   }
+  return {};
+}
+
+Status check_call(MPI_Comm comm) {
+  if (is_open) return {Code::invalid_argument, "a cairn session is open already: close it first"};
   int same = MPI_UNEQUAL;
-  PMPI_Comm_compare(comm, MPI_COMM_WORLD, &same);
+  if (comm != MPI_COMM_NULL) PMPI_Comm_compare(comm, MPI_COMM_WORLD, &same);
   if (same == MPI_IDENT || same == MPI_CONGRUENT) return {};
   return {Code::invalid_argument,
           "a cairn session needs a communicator with the ranks of MPI_COMM_WORLD, in their order"};
 }
 
-/// Collective over MPI_COMM_WORLD, on a communicator of its own.
-std::string settings_of_rank_0() {
-  const MPI_Comm comm = private_world();
-  std::string settings = io::Collective{comm}.broadcast(environment_settings(), 0);
-  MPI_Comm made = comm;
-  PMPI_Comm_free(&made);
+/// Rank 0's settings, when `local` is ok on every rank. Collective over MPI_COMM_WORLD, on a
+/// communicator of its own.
+Result<std::string> settings_of_rank_0(const Status& local) {
+  MPI_Comm comm = private_world();
+  io::Collective all{comm};
+  const Status status = all.agree(local);
+  std::string settings = all.broadcast(environment_settings(), 0);
+  PMPI_Comm_free(&comm);
+  if (!status) return status;
   return settings;
 }
 
@@ -54,14 +62,15 @@ void warn_of_unknown_variables() {
 
 }  // namespace
 
-Session::Session(MPI_Comm comm, Options options) {
-  if (const Status status = check_environment(comm); !status) stop_program(status, 2);
+Result<std::unique_ptr<SessionImpl>> open_session(MPI_Comm comm, Options options) {
+  if (Status status = check_mpi(); !status) return status;
   {
     const mpi::Alone alone;
     mpi::layer->meet(*mpi::layer->find(MPI_COMM_WORLD), "cairn::Session");
   }
-  const std::string settings = settings_of_rank_0();
-  if (const Status status = apply_settings(settings, options); !status) stop_program(status, 2);
+  const auto settings = settings_of_rank_0(check_call(comm));
+  if (!settings) return settings.status();
+  if (const Status status = apply_settings(*settings, options); !status) stop_program(status, 2);
   log::Level level{};
   if (log::parse_level(options.log_level, level)) log::set_level(level);
   if (retired != nullptr) {
@@ -70,9 +79,18 @@ Session::Session(MPI_Comm comm, Options options) {
     delete retired;
     retired = nullptr;
   }
-  impl_ = std::make_unique<SessionImpl>(*mpi::layer, std::move(options));
-  if (impl_->rank == 0) warn_of_unknown_variables();
+  auto impl = std::make_unique<SessionImpl>(*mpi::layer, std::move(options));
+  if (impl->rank == 0) warn_of_unknown_variables();
   is_open = true;
+  return impl;
+}
+
+Session::Session(std::unique_ptr<SessionImpl> impl) : impl_(std::move(impl)) {}
+
+Session::Session(MPI_Comm comm, Options options) {
+  auto impl = open_session(comm, std::move(options));
+  if (!impl) stop_program(impl.status(), 2);
+  impl_ = std::move(*impl);
 }
 
 Session::~Session() {
@@ -84,13 +102,7 @@ Session::~Session() {
 
 void Session::protect_fixed(std::string_view name, ElementType type, std::size_t element_bytes,
                             void* data, std::size_t count, GlobalShape shape) {
-  auto* bytes = static_cast<std::byte*>(data);
-  protect_memory(
-      name, type, element_bytes,
-      [bytes, count, element_bytes] {
-        return std::span{bytes, count * element_bytes};
-      },
-      std::move(shape), nullptr);
+  check_protected(impl_->protect(name, type, element_bytes, data, count, std::move(shape)));
 }
 
 void Session::protect_memory(std::string_view name, ElementType type, std::size_t element_bytes,
@@ -114,13 +126,10 @@ void Session::protect_object(std::string_view name, Save save, Load load) {
 }
 
 void Session::protect_requests(std::string_view name, RequestView view) {
-  check_protected(impl_->requests.add(std::string{name}, std::move(view)));
+  check_protected(impl_->protect(std::string{name}, std::move(view)));
 }
 
-void Session::add_item(capture::Item item) {
-  impl_->requests.remove(item.entry.name);
-  check_protected(impl_->registry.add(std::move(item)));
-}
+void Session::add_item(capture::Item item) { check_protected(impl_->protect(std::move(item))); }
 
 void Session::check_protected(const Status& status) {
   if (status) return;
@@ -129,10 +138,7 @@ void Session::check_protected(const Status& status) {
   PMPI_Abort(MPI_COMM_WORLD, 2);
 }
 
-std::uint64_t Session::restart() {
-  if (impl_->restart_called) return 0;
-  return impl_->restart();
-}
+std::uint64_t Session::restart() { return impl_->restart(); }
 
 bool Session::safe_point() {
   bool committed = false;
@@ -146,12 +152,10 @@ Status Session::checkpoint() {
   return impl_->pass_safe_point(true, committed);
 }
 
-void Session::begin_safe_region() {
-  if (impl_->snapshot) impl_->snapshot->begin_region();
-}
+void Session::begin_safe_region() { impl_->begin_safe_region(); }
 
 void Session::end_safe_region() {
-  if (impl_->snapshot) impl_->snapshot->end_region();
+  if (const Status status = impl_->end_safe_region(); !status) log::error("{}", status.message());
 }
 
 std::uint64_t Session::epoch() const { return impl_->epoch; }

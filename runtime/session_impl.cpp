@@ -12,6 +12,7 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <limits>
 #include <random>
 #include <stop_token>
 #include <utility>
@@ -137,6 +138,7 @@ void SessionImpl::name_job() {
   job.application = all.broadcast(job.application, 0);
   const auto epochs = rank == 0 ? store.epochs() : std::vector<std::uint64_t>{};
   next_epoch = all.max({epochs.empty() ? 1 : epochs.back() + 1})[0];
+  hides_epochs_ = rank == 0 && next_epoch > 1 && options.restart.kind != RestartFrom::Kind::never;
 }
 
 /// Finds out early whether checkpoints can be written at all. A job must not die of it (I14).
@@ -164,7 +166,76 @@ void SessionImpl::record(const char* event, std::uint64_t epoch_number,
   store.append_history(line.dump());
 }
 
+Status SessionImpl::usable() const {
+  if (layer != nullptr) return {};
+  return {Code::invalid_argument,
+          "MPI_Finalize has ended the cairn session: use it before MPI_Finalize"};
+}
+
+Status SessionImpl::protect(capture::Item item) {
+  const std::string name = item.entry.name;
+  Status status = registry.add(std::move(item));
+  if (!status) return refuse_to_protect(name, std::move(status));
+  requests.remove(name);  // it stands for memory from now on
+  unprotected_.erase(name);
+  return status;
+}
+
+Status SessionImpl::protect(std::string_view name, ElementType type, std::size_t element_bytes,
+                            void* data, std::size_t count, GlobalShape shape) {
+  const auto refuse = [&](std::string_view why) {
+    return refuse_to_protect(
+        std::string{name},
+        {Code::invalid_argument, fmt::format("\"{}\" can't be protected: {}", name, why)});
+  };
+  if (data == nullptr && count > 0) return refuse("it has elements, but its memory is null");
+  if (count > std::numeric_limits<std::size_t>::max() / element_bytes) {
+    return refuse(fmt::format("{} elements of {} bytes are more than fits into memory", count,
+                              element_bytes));
+  }
+  capture::Item item;
+  item.entry = {std::string{name}, type, static_cast<std::uint32_t>(element_bytes),
+                std::move(shape.global)};
+  item.offset = std::move(shape.offset);
+  item.shape = std::move(shape.local);
+  item.view = [first = static_cast<std::byte*>(data), bytes = count * element_bytes] {
+    return std::span{first, bytes};
+  };
+  return protect(std::move(item));
+}
+
+Status SessionImpl::protect(const std::string& name, PendingRequests::View view) {
+  Status status = requests.add(name, std::move(view));
+  if (!status) return refuse_to_protect(name, std::move(status));
+  unprotected_.erase(name);
+  return status;
+}
+
+Status SessionImpl::refuse_to_protect(const std::string& name, Status why) {
+  unprotected_[name] = why.message();
+  return why;
+}
+
+void SessionImpl::begin_safe_region() {
+  ++safe_regions_;
+  if (snapshot) snapshot->begin_region();
+}
+
+Status SessionImpl::end_safe_region() {
+  if (safe_regions_ == 0) {
+    return {Code::invalid_argument,
+            "a safe region is ended that has not been begun: each end needs a begin before it"};
+  }
+  --safe_regions_;
+  if (snapshot) snapshot->end_region();
+  return {};
+}
+
 std::uint64_t SessionImpl::restart() {
+  if (restart_called) {
+    if (rank == 0) log::warning("restart() has been called before, and restores nothing now");
+    return restarted_from_;
+  }
   const mpi::Alone alone;
   if (chaos_is_on()) {
     restart_called = true;
@@ -192,7 +263,7 @@ std::uint64_t SessionImpl::restart() {
   if (snapshot != nullptr) snapshot->reserve();
   if (!restored->uuid.empty()) job.uuid = restored->uuid;
   next_epoch = restored->newest + 1;
-  epoch = restored->epoch;
+  epoch = restarted_from_ = restored->epoch;
   safe_point_index = restored->safe_point;
   schedule_next(options.interval.seconds);
   if (epoch == 0) {
@@ -231,8 +302,9 @@ bool SessionImpl::due_here() const {
 }
 
 Status SessionImpl::pass_safe_point(bool pinned, bool& committed) {
-  const mpi::Alone alone;  // B9
   committed = false;
+  if (auto status = usable(); !status) return status;
+  const mpi::Alone alone;  // B9
   ++safe_point_index;
   if (chaos_is_on()) {
     return pinned ? Status{Code::busy, "no checkpoint is taken with CAIRN_CHAOS"} : Status{};
@@ -444,6 +516,13 @@ bool SessionImpl::ready() {
   std::string reason;
   if (closed) {
     reason = "the program has closed its session";
+  } else if (!unprotected_.empty()) {
+    reason = unprotected_.begin()->second;
+  } else if (hides_epochs_ && !restart_called) {
+    reason = fmt::format(
+        "restart() has not been called, and this checkpoint would hide those of an earlier run in "
+        "{}; call it, or start over with CAIRN_RESTART=never",
+        options.directory);
   } else if (auto refusal = layer->refusal(may_pend())) {
     reason = *refusal;
   } else if (auto problem = requests.refusal()) {

@@ -3,9 +3,11 @@
 
 #include <mpi.h>
 
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 #include <cairn/session.hpp>
 
@@ -27,6 +29,12 @@ namespace cairn {
 /// program with `exit_status`. Collective: every rank must call it.
 [[noreturn]] void stop_program(const Status& status, int exit_status);
 
+class SessionImpl;
+
+/// What makes a Session: settings that are wrong end the program. invalid_argument, unsupported: no
+/// session can be opened here and now; the same on every rank. Collective over MPI_COMM_WORLD.
+Result<std::unique_ptr<SessionImpl>> open_session(MPI_Comm comm, Options options);
+
 /// A communicator of Cairn's own with the ranks of MPI_COMM_WORLD and none of its attributes.
 /// Collective; the caller frees it.
 MPI_Comm private_world();
@@ -37,6 +45,18 @@ class SessionImpl : public mpi::Progress, public SnapshotHost {
   ~SessionImpl() override;
 
   // ---- What the public calls do.
+  /// What can't be protected keeps checkpoints from being taken: a restart would not restore it.
+  Status protect(capture::Item item);
+  Status protect(std::string_view name, ElementType type, std::size_t element_bytes, void* data,
+                 std::size_t count, GlobalShape shape);
+  Status protect(const std::string& name, PendingRequests::View view);
+  /// As if protecting `name` had failed.
+  Status refuse_to_protect(const std::string& name, Status why);
+  /// invalid_argument: MPI_Finalize has ended the session.
+  Status usable() const;
+  void begin_safe_region();
+  /// invalid_argument: none has been begun.
+  Status end_safe_region();
   std::uint64_t restart();
   /// `pinned`: a checkpoint is asked for right here. `committed` tells whether there is one.
   Status pass_safe_point(bool pinned, bool& committed);
@@ -107,6 +127,11 @@ class SessionImpl : public mpi::Progress, public SnapshotHost {
   /// One line of history.jsonl.
   void record(const char* event, std::uint64_t epoch_number,
               const nlohmann::ordered_json& details = nlohmann::ordered_json::object());
+
+  std::uint64_t restarted_from_ = 0;
+  bool hides_epochs_ = false;  ///< rank 0: an earlier run has epochs, from which one may restart
+  int safe_regions_ = 0;       ///< that the program is in
+  std::map<std::string, std::string> unprotected_;  ///< names that can't be protected, and why
 
   double due_ = 0;  ///< Interval::seconds: when the next checkpoint is due
   // The same on all ranks:

@@ -4,11 +4,20 @@
 
 #include <algorithm>
 #include <exception>
+#include <limits>
 
 #include "base/checksum.hpp"
 
 namespace cairn::capture {
 namespace {
+
+/// Whether an array of this shape has more bytes than there are numbers for.
+bool is_too_large(const std::vector<std::uint64_t>& shape, std::uint64_t element_bytes) {
+  if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return false;
+  std::uint64_t left = std::numeric_limits<std::uint64_t>::max() / element_bytes;
+  for (const auto extent : shape) left /= extent;
+  return left == 0;
+}
 
 std::uint64_t product(const std::vector<std::uint64_t>& values) {
   std::uint64_t result = 1;
@@ -32,6 +41,7 @@ Status check_shape(const Item& item) {
       return bad("this rank's part lies outside the global shape");
     }
   }
+  if (is_too_large(global, item.entry.element_bytes)) return bad("it has more than 2^64 bytes");
   return {};
 }
 

@@ -74,6 +74,10 @@ void GlobalSnapshot::act(Action action) {
     cut({});
   } else {
     missed_ = true;
+    if (closed_) {
+      cut({Code::busy, "the program is in MPI_Finalize"});
+      return;
+    }
     cut({Code::busy, fmt::format("safe point {}, where the cut was to be, had been passed",
                                  aligned_.target().value_or(0))});
   }

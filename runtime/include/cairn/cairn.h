@@ -5,9 +5,10 @@
  *     MPI_Finalize). At most one exists at a time.
  *  2. Names are copied; protected memory is not: it must stay valid until cairn_close.
  *  3. No pointer may be null unless it says so.
- *  4. Functions that can fail return 0 or a cairn_code; cairn_last_error() then has one line. A
- * name or shape that is not valid is the program's own mistake: it ends the program with one line.
- *  5. Call them from the thread that calls MPI. What is collective, and in which order to call,
+ *  4. Functions that can fail return 0 or a cairn_code; cairn_last_error() then has one line.
+ *  5. A wrong call prints one line, does nothing else, and the program goes on. While something is
+ *     not protected because of it, no checkpoint is taken: a restart would not restore it.
+ *  6. Call them from the thread that calls MPI. What is collective, and in which order to call,
  *     is as in <cairn/session.hpp>.
  */
 #ifndef CAIRN_CAIRN_H
@@ -48,13 +49,16 @@ typedef enum {
 } cairn_type;
 
 /* Starts a session with default options and the CAIRN_* variables. Collective over MPI_COMM_WORLD,
- * whose ranks `comm` must have. Ends the program with status 2 when a setting is wrong. */
+ * whose ranks `comm` must have, in their order. Ends the program with status 2 when a setting is
+ * wrong. Null, on every rank, when there can't be one: before MPI_Init, after MPI_Finalize, when
+ * another is open, with another `comm`. All calls take that null and do nothing. */
 cairn_session* cairn_open(MPI_Comm comm);
 
 /* Ends the session. Local. `session` may be null. */
 void cairn_close(cairn_session* session);
 
-/* Protects `count` elements of `type` at `data`. Local. */
+/* Protects `count` elements of `type` at `data`, which may be null when `count` is 0. A name that
+ * is protected again replaces the earlier one. Local. */
 int cairn_protect(cairn_session* session, const char* name, void* data, size_t count,
                   cairn_type type);
 
@@ -74,7 +78,7 @@ int cairn_protect_requests(cairn_session* session, const char* name, MPI_Request
 int cairn_protect_request(cairn_session* session, const char* name, MPI_Request* request);
 
 /* Restores everything protected and the messages in flight. Collective. Returns the epoch, or 0
- * for a fresh start. */
+ * for a fresh start; a second call restores nothing and returns the same again. */
 uint64_t cairn_restart(cairn_session* session);
 
 /* A safe point: a checkpoint is taken here when one is due. Returns 1 when one has been committed

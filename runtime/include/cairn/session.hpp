@@ -18,6 +18,8 @@
 #include <cairn/options.hpp>
 #include <cairn/status.hpp>
 
+struct cairn_session;  // of the C interface
+
 namespace cairn {
 
 /// Where a rank's slab lies in an array that is spread over the ranks; all in elements, row-major,
@@ -138,7 +140,8 @@ class __attribute__((visibility("default"))) Session {
   /// messages that were in flight. Collective; call once, after everything is protected and the
   /// program's long-lived communicators exist, when none of its messages is in flight. A later
   /// session of the same process in the same directory continues from the earlier one's
-  /// checkpoints. Returns the epoch, or 0 for a fresh start (nothing is changed then).
+  /// checkpoints. Returns the epoch, or 0 for a fresh start (nothing is changed then). A second
+  /// call restores nothing and returns the same again.
   std::uint64_t restart();
 
   /// Says that the protected state is complete and the program could be started again from here:
@@ -163,6 +166,9 @@ class __attribute__((visibility("default"))) Session {
   std::uint64_t safe_points() const;
 
  private:
+  friend struct ::cairn_session;
+  explicit Session(std::unique_ptr<SessionImpl> impl);
+
   using View = std::function<std::span<std::byte>()>;
   using Resize = std::function<void(std::size_t count)>;
   using Save = std::function<void(std::vector<std::byte>& bytes)>;
