@@ -12,6 +12,7 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <limits>
 #include <random>
 #include <stop_token>
 #include <utility>
@@ -434,11 +435,16 @@ mpi::ChannelLayer::MayPend SessionImpl::may_pend() const {
   };
 }
 
+std::size_t SessionImpl::complete_may_pend() const {
+  if (options.pending_requests == "repost") return std::numeric_limits<std::size_t>::max();
+  return requests.registered_complete();
+}
+
 bool SessionImpl::ready() {
   std::string reason;
   if (closed) {
     reason = "the program has closed its session";
-  } else if (auto refusal = layer->refusal(may_pend())) {
+  } else if (auto refusal = layer->refusal(may_pend(), complete_may_pend())) {
     reason = *refusal;
   } else if (auto problem = requests.refusal()) {
     reason = *problem;
