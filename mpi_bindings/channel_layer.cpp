@@ -70,6 +70,7 @@ std::string describe(const Call& call) {
 ChannelLayer::ChannelLayer(bool threaded)
     : window_(wire_, by_id_, rank_in_world()), guarded_(threaded), threaded_(threaded) {
   fast.forget_communicator();
+  complete_requests.find();
   manage(MPI_COMM_WORLD, make_twin(MPI_COMM_WORLD, MPI_COMM_WORLD), named(world_id, "world"));
   manage(MPI_COMM_SELF, make_twin(MPI_COMM_SELF, MPI_COMM_SELF), named(self_id, "self"));
   bridge_ = make_twin(MPI_COMM_WORLD, MPI_COMM_WORLD);
@@ -365,7 +366,7 @@ int ChannelLayer::post(Request& receive) {
   if (!fast.plain) [[unlikely]]
     settle();
   receive.stamp = ++stamps_;
-  receive.simple = false;
+  receive.complicate();
   receive.counted = false;
   receive.cancelled = false;
   receive.delivered = false;
@@ -417,7 +418,7 @@ void ChannelLayer::forget(Request& request) {
 }
 
 void ChannelLayer::observed(Request& receive, MPI_Status& status) {
-  receive.simple = false;
+  receive.complicate();
   received(receive, status);
   receive.observed = true;
 }
@@ -446,7 +447,7 @@ void ChannelLayer::reap_freed() {
 
 std::size_t ChannelLayer::pending_requests() {
   reap_freed();
-  std::size_t pending = 0;
+  std::size_t pending = complete_requests.pending;
   requests_.for_each([&](const Request& request) { pending += request.active() ? 1 : 0; });
   messages_.for_each([&](const MatchedMessage&) { ++pending; });
   return pending;
@@ -497,7 +498,29 @@ std::string ChannelLayer::why_not_pending(const Request& request, const MayPend&
                      what);
 }
 
-std::optional<std::string> ChannelLayer::refusal(const MayPend& may_pend) {
+/// Likewise, of complete requests: which of them are pending is not known, but the last send is.
+std::string ChannelLayer::why_not_complete() {
+  const Communicator* communicator = nullptr;
+  for (const auto& [id, one] : by_id_) {
+    one->for_each_channel([&, &owner = one](const Channel& channel) {
+      if (&channel == complete_requests.channel) communicator = owner.get();
+    });
+  }
+  std::string last;
+  if (communicator != nullptr) {
+    const Call call{"the last one: MPI_Isend", communicator, complete_requests.channel->peer,
+                    complete_requests.tag};
+    last = fmt::format(" ({})", describe(call));
+  }
+  return fmt::format(
+      "{} requests of MPI_Isend or to MPI_PROC_NULL, complete in MPI{}, are pending and would be "
+      "lost by a restart; complete them before the safe point, or protect() them, or see "
+      "CAIRN_PENDING_REQUESTS",
+      complete_requests.pending, last);
+}
+
+std::optional<std::string> ChannelLayer::refusal(const MayPend& may_pend,
+                                                 std::size_t complete_may_pend) {
   if (uncovered_call_ != nullptr) {
     return fmt::format("the program has called {}, after which no checkpoint can be taken",
                        uncovered_call_);
@@ -508,6 +531,7 @@ std::optional<std::string> ChannelLayer::refusal(const MayPend& may_pend) {
   reap_freed();
   if (threaded_ && inside_ > 1) return "another thread of the program is in an MPI call";
   std::optional<std::string> why;
+  if (complete_requests.pending > complete_may_pend) why = why_not_complete();
   requests_.for_each([&](const Request& pending) {
     if (why || !pending.active()) return;
     if (auto reason = why_not_pending(pending, may_pend); !reason.empty()) why = std::move(reason);

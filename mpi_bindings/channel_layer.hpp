@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "mpi_bindings/communicator.hpp"
+#include "mpi_bindings/complete_requests.hpp"
 #include "mpi_bindings/fast_path.hpp"
 #include "mpi_bindings/handle_key.hpp"
 #include "mpi_bindings/mpi_wire.hpp"
@@ -108,8 +109,9 @@ class ChannelLayer {
   Request& new_request(Request::Kind kind, const char* call, Communicator& communicator, int peer,
                        int tag) {
     Request& request = requests_.take();
-    request.begin(kind, window_.colour(), call, peer, tag, &communicator);
-    request.simple = false;
+    request.communicator = &communicator;
+    request.begin(kind, window_.colour(), call, peer, tag);
+    request.complicate();
     return request;
   }
   /// The program is done with it.
@@ -215,8 +217,10 @@ class ChannelLayer {
   /// other kinds, are in its way.
   using MayPend = std::function<bool(const Request& pending)>;
   static bool none_may_pend(const Request&) { return false; }
-  /// Why no epoch can be taken here and now; nothing when it can. Local.
-  std::optional<std::string> refusal(const MayPend& may_pend = none_may_pend);
+  /// Why no epoch can be taken here and now; nothing when it can. `complete_may_pend`: how many
+  /// CompleteRequests may. Local.
+  std::optional<std::string> refusal(const MayPend& may_pend = none_may_pend,
+                                     std::size_t complete_may_pend = 0);
   /// Why no epoch can ever be taken any more.
   const char* uncovered_call() const { return uncovered_call_; }
   /// Whether the program is in a blocking receive or probe that has got nothing yet, so that it can
@@ -280,6 +284,7 @@ class ChannelLayer {
   MPI_Comm make_twin_released(MPI_Comm handle, MPI_Comm parent);
   bool has_pending(const Communicator& communicator);
   std::string why_not_pending(const Request& request, const MayPend& may_pend) const;
+  std::string why_not_complete();
   bool waits_for_message() const;
   void free_zombies();
   void bury(Communicator& communicator);
@@ -330,7 +335,7 @@ class ChannelLayer {
 };
 
 /// The layer, or nullptr outside MPI_Init … MPI_Finalize: then every wrapper is MPI's function.
-extern ChannelLayer* layer;
+[[gnu::visibility("hidden")]] extern ChannelLayer* layer;
 
 /// While it lives, no other thread's wrapper runs.
 class Alone {

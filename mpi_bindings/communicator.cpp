@@ -71,7 +71,7 @@ Channel& Communicator::find_channel(int peer) {
     found->peer = peer;
     found->world_rank = world_rank_of(peer);
   }
-  recent_[static_cast<unsigned>(peer) % recent_size] = found;
+  recent_[place_of(peer)] = found;
   return *found;
 }
 

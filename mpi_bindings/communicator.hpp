@@ -3,6 +3,7 @@
 
 #include <mpi.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -65,7 +66,7 @@ inline bool accepts(int source, int tag, int message_source, int message_tag) {
 
 /// A managed communicator. Created and freed by ChannelLayer.
 struct Communicator {
-  Communicator() = default;
+  Communicator() { recent_.fill(&none_); }
   Communicator(const Communicator&) = delete;
   Communicator& operator=(const Communicator&) = delete;
 
@@ -92,7 +93,7 @@ struct Communicator {
     return find_channel(peer);
   }
   /// That channel, if it was used lately; else another one.
-  Channel& recent_channel(int peer) { return *recent_[static_cast<unsigned>(peer) % recent_size]; }
+  Channel& recent_channel(int peer) { return *recent_[place_of(peer)]; }
   template <class Visit>
   void for_each_channel(Visit&& visit) {
     for (auto& channel : channels_) visit(channel);
@@ -105,9 +106,10 @@ struct Communicator {
  private:
   Channel& find_channel(int peer);
 
-  static constexpr unsigned recent_size = 8;
-  Channel none_;  ///< of nobody
-  Channel* recent_[recent_size] = {&none_, &none_, &none_, &none_, &none_, &none_, &none_, &none_};
+  // Fibonacci hashing: the ranks of neighbours in a grid differ by powers of two, often.
+  static unsigned place_of(int peer) { return static_cast<unsigned>(peer) * 0x9E3779B1U >> 28; }
+  Channel none_{.peer = MPI_UNDEFINED};
+  std::array<Channel*, 16> recent_;
   FlatMap<Channel*> by_peer_;
   std::deque<Channel> channels_;  ///< only peers talked to
 };

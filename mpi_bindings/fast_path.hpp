@@ -48,7 +48,8 @@ struct FastPath {
   MPI_Comm no_comm() { return reinterpret_cast<MPI_Comm>(this); }
 };
 
-/// Kept up to date by ChannelLayer.
-extern constinit FastPath fast;
+/// Kept up to date by ChannelLayer. (What is hidden is found without a table of addresses; the
+/// compiler's option for that does not cover declarations.)
+[[gnu::visibility("hidden")]] extern constinit FastPath fast;
 
 }  // namespace cairn::mpi

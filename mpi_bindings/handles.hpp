@@ -22,13 +22,17 @@ class Pool {
   T& take() {
     if (free_ == nullptr) [[unlikely]]
       grow();
+    return take_next();
+  }
+  /// What take() would return without making more; nullptr when there is none.
+  T* next() const { return free_; }
+  /// Takes that.
+  T& take_next() {
     T& taken = *free_;
     free_ = taken.next_free;
     taken.in_use = true;
     return taken;
   }
-  /// Whether take() would have to make more.
-  bool exhausted() const { return free_ == nullptr; }
   void put(T& item) {
     item.in_use = false;
     item.next_free = free_;
@@ -62,43 +66,29 @@ class Pool {
     }
   }
 
-  /// Items on their way back to the pool, which can be kept after all.
-  class Chain {
+  /// Items on their way back to the pool, which are in use again if they never get there.
+  class Returning {
    public:
-    Chain() = default;
-    Chain(const Chain&) = delete;
-    Chain& operator=(const Chain&) = delete;
-
-    void put(T& item) {
+    explicit Returning(const Pool& pool) : was_free_(pool.free_), first_(pool.free_) {}
+    void add(T& item) {
       item.in_use = false;
-      *end_ = &item;
-      end_ = &item.next_free;
-    }
-    /// Keeps the first one that `fits`; nullptr when none does.
-    template <class Fits>
-    T* keep_if(Fits&& fits) {
-      for (T** place = &first_; place != end_; place = &(*place)->next_free) {
-        T* item = *place;
-        if (!fits(*item)) continue;
-        if (end_ == &item->next_free) {
-          end_ = place;
-        } else {
-          *place = item->next_free;
-        }
-        item->in_use = true;
-        return item;
-      }
-      return nullptr;
+      item.next_free = first_;
+      first_ = &item;
     }
 
    private:
     friend Pool;
-    T* first_ = nullptr;
-    T** end_ = &first_;  ///< where the next one goes; what is there is not set
+    T* was_free_;
+    T* first_;
   };
-  void put(Chain& chain) {
-    *chain.end_ = free_;
-    free_ = chain.first_;
+  void put(const Returning& items) {
+    T* first = items.first_;
+    if (free_ != items.was_free_) [[unlikely]] {
+      T** link = &first;
+      while (*link != items.was_free_) link = &(*link)->next_free;
+      *link = free_;
+    }
+    free_ = first;
   }
 
  private:

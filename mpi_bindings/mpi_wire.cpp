@@ -38,7 +38,7 @@ MpiWire::~MpiWire() {
 
 Wire::Outcome MpiWire::cancel(Receive& receive, int& source) {
   auto& request = static_cast<Request&>(receive);
-  request.simple = false;
+  request.complicate();
   native.Cancel(&request.real);
   // Asked without completing it: the program's own call does that, with MPI's error handling.
   int done = 0;

@@ -21,6 +21,6 @@ struct Native {
 };
 
 /// Set up before main(), and before the constructors of whatever is linked with Cairn.
-extern const Native native;
+[[gnu::visibility("hidden")]] extern const Native native;
 
 }  // namespace cairn::mpi

@@ -20,7 +20,7 @@ struct alignas(64) Request : Receive {
 
   /// A send or receive that is under way in MPI, and that nobody has touched since it was begun:
   /// when MPI completes it there is nothing to do but to count.
-  bool simple = false;
+  bool simple = false;  // set to false with complicate()
   Kind kind = Kind::send;
   bool persistent = false;
   bool cancelled = false;  ///< the program has called MPI_Cancel
@@ -29,8 +29,11 @@ struct alignas(64) Request : Receive {
   bool delivered = false;  ///< from the store: the envelope is here, not in MPI's status
   bool in_use = false;     // Pool
   MPI_Request real = MPI_REQUEST_NULL;  ///< in_mpi: the request in MPI
-  const char* call = "";                ///< name of the MPI call that made it
-  Request* next_free = nullptr;         // Pool
+  /// What is to be increased when it completes, and that is all; or else `complicated`, when it is
+  /// not simple, or persistent, or a receive from any source.
+  std::uint64_t* tally = &complicated;
+  Request* next_free = nullptr;  // Pool
+  const char* call = "";         ///< name of the MPI call that made it
   // Receives, and persistent buffered sends:
   void* buffer = nullptr;
   MPI_Datatype type = MPI_DATATYPE_NULL;
@@ -48,12 +51,16 @@ struct alignas(64) Request : Receive {
   bool observed = false;  ///< MPI_Request_get_status has shown it complete: it is counted (C5)
   Request* next_blocking = nullptr;  ///< receives of blocking calls that wait, not in the pool
 
+  /// 0, but while a call counts the requests that are not for its short cut.
+  static inline std::uint64_t complicated = 0;
+
   /// Whether the program has a request under way that MPI or Cairn has yet to complete.
   bool active() const { return state != State::inactive; }
 
   /// Makes a fresh request, or one that has been reset, a send or receive of the simplest kind.
+  /// Its communicator and tally are set already.
   void begin(Kind request_kind, int request_colour, const char* name, int request_peer,
-             int request_tag, Communicator* request_communicator) {
+             int request_tag) {
     // These eight are one word.
     simple = true;
     kind = request_kind;
@@ -62,8 +69,12 @@ struct alignas(64) Request : Receive {
     colour = static_cast<std::uint8_t>(request_colour);
     peer = request_peer;
     tag = request_tag;
-    communicator = request_communicator;
     call = name;
+  }
+  /// From now on there is more to do when it completes.
+  void complicate() {
+    simple = false;
+    tally = &complicated;
   }
   /// As it was made, but for what begin() sets. Simple requests need none.
   void reset() {

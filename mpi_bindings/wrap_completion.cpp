@@ -15,7 +15,9 @@ inline bool needs_status(const Request& simple) {
 
 /// A simple request has been completed by MPI, without error.
 inline void complete_simple(MPI_Request* handle, Request& request, const MPI_Status* status) {
-  if (request.kind == Request::Kind::receive) {
+  if (request.tally != &Request::complicated) {
+    ++*request.tally;
+  } else if (request.kind == Request::Kind::receive) {
     const int source = request.peer != MPI_ANY_SOURCE ? request.peer : status->MPI_SOURCE;
     ++request.communicator->channel(source).received;
   }
@@ -120,7 +122,7 @@ class Batch {
   int complete(int place, MPI_Status& status, int error, bool report) {
     Request* request = Requests::find(handles_[place]);
     if (request == nullptr) {
-      handles_[place] = real_[place];
+      complete_own(place);
       return error;
     }
     if (request->state == Receive::State::inactive) return error;
@@ -141,7 +143,7 @@ class Batch {
         const int place = places == nullptr ? i : places[i];
         Request* request = Requests::find(handles_[place]);
         if (request == nullptr) {
-          handles_[place] = real_[place];
+          complete_own(place);
         } else if (request->simple && (error == MPI_SUCCESS || real_[place] == MPI_REQUEST_NULL)) {
           complete_simple(&handles_[place], *request, nullptr);
         }
@@ -178,6 +180,12 @@ class Batch {
   }
 
  private:
+  /// One of MPI's own.
+  void complete_own(int place) {
+    if (real_[place] != handles_[place]) complete_requests.ended(handles_[place]);
+    handles_[place] = real_[place];
+  }
+
   int count_;
   MPI_Request* handles_;
   Scratch<MPI_Request> reals_;
@@ -190,49 +198,83 @@ class Batch {
   std::uint64_t generation_ = 0;
 };
 
-/// Gives the program its handles back, of those of the first `end` that are not complete: the
-/// requests that `done` has under what stands in `handles`.
-inline void undo(Requests::Chain& done, MPI_Request* handles, int end) {
-  for (int i = 0; i < end; ++i) {
-    if (handles[i] == MPI_REQUEST_NULL) continue;
-    Request* request = done.keep_if([&](const Request& one) { return one.real == handles[i]; });
-    if (request == nullptr) continue;  // MPI's own
-    handles[i] = Requests::handle(*request);
-    if (request->kind == Request::Kind::receive) {
-      --request->communicator->channel(request->peer).received;
+/// Those of the program's requests up to `end` that are not complete are under way again. `real`:
+/// what MPI has left of them, if it was asked; of complete requests, too, if `all_asked`.
+[[gnu::cold]] void undo(MPI_Request* handles, const MPI_Request* end, const MPI_Request* real,
+                        bool all_asked) {
+  for (; handles != end; ++handles) {
+    Request* request = Requests::find(*handles);
+    const bool asked = real != nullptr && (request != nullptr || all_asked);
+    const bool complete = asked ? *real++ == MPI_REQUEST_NULL : real != nullptr;
+    if (!complete) {
+      if (request == nullptr) continue;
+      request->in_use = true;
+      --*request->tally;
+      continue;
     }
+    if (request != nullptr) {
+      layer->requests().put(*request);
+    } else {
+      complete_requests.ended(*handles);
+    }
+    *handles = MPI_REQUEST_NULL;
   }
 }
 
-/// Waits for requests that all are simple, or MPI's own, by giving MPI the program's array: one
-/// pass over it. Their records are put back, and what they receive is counted, before MPI waits:
-/// while it does nobody looks. False when some are not simple; then nothing has changed.
+/// Waits for requests that all have but a tally, or no record: one pass over them. Their records
+/// are put back, and what they receive is counted, before MPI waits: while it does nobody looks.
+/// False when there are others; then nothing has changed. `ask_all`: MPI need not be asked for
+/// complete requests, but for the places of their statuses.
+template <bool ask_all>
 inline bool wait_quietly(int count, MPI_Request* handles, MPI_Status* statuses, int& error) {
-  Requests::Chain done;
-  for (int i = 0; i < count; ++i) {
-    Request* request = Requests::find(handles[i]);
-    if (request == nullptr) continue;
-    if (!request->simple || request->persistent || needs_status(*request)) [[unlikely]] {
-      undo(done, handles, i);
-      layer->requests().put(done);
-      return false;
+  // Most often what is true of the first is true of all.
+  const Request* first = Requests::find(*handles);
+  if (first != nullptr && first->tally == &Request::complicated) return false;
+  Scratch<MPI_Request> reals;
+  MPI_Request* const real = reals.take(static_cast<std::size_t>(count));
+  MPI_Request* real_end = real;
+  MPI_Request* const end = handles + count;
+  Requests::Returning done{layer->requests()};
+  std::size_t complete = 0;
+  std::size_t others = 0;
+  for (MPI_Request* handle = handles; handle != end; ++handle) {
+    if (Request* request = Requests::find(*handle)) {
+      ++*request->tally;
+      *real_end++ = request->real;
+      done.add(*request);
+      continue;
     }
-    handles[i] = request->real;
-    if (request->kind == Request::Kind::receive) {
-      ++request->communicator->channel(request->peer).received;
+    if (*handle == complete_requests.handle) [[likely]] {
+      ++complete;
+    } else if (*handle != MPI_REQUEST_NULL) {
+      ++others;
     }
-    done.put(*request);
+    if (ask_all) *real_end++ = *handle;
   }
-  error = native.Waitall(count, handles, statuses);
-  if (error != MPI_SUCCESS) [[unlikely]]
-    undo(done, handles, count);
+  if (Request::complicated + others > 0) [[unlikely]] {
+    undo(handles, end, nullptr, ask_all);
+    return false;
+  }
+  error = native.Waitall(static_cast<int>(real_end - real), real, statuses);
+  if (error != MPI_SUCCESS) [[unlikely]] {
+    undo(handles, end, real, ask_all);
+    return true;
+  }
+#pragma GCC unroll 8
+  for (MPI_Request* handle = handles; handle != end; ++handle) *handle = MPI_REQUEST_NULL;
+  complete_requests.ended(complete);
   layer->requests().put(done);
   return true;
 }
 
 int test_one(MPI_Request* request, int* flag, MPI_Status* status) {
   Request* known = Requests::find(*request);
-  if (known == nullptr) return native.Test(request, flag, status);
+  if (known == nullptr) {
+    const MPI_Request own = *request;
+    const int error = native.Test(request, flag, status);
+    if (*request != own) complete_requests.ended(own);
+    return error;
+  }
   if (known->state == Receive::State::inactive) {
     MPI_Request null = MPI_REQUEST_NULL;
     return native.Test(&null, flag, status);
@@ -307,6 +349,9 @@ CAIRN_WRAPPER(int, Wait)(MPI_Request* request, MPI_Status* status) {
       const int error = test_simple(request, *known, &done, status, true);
       if (done != 0 || error != MPI_SUCCESS) [[likely]]
         return error;
+    } else if (*request == complete_requests.handle) {
+      complete_requests.ended(1);
+      return native.Wait(request, status);
     }
   }
   return wait(request, status);
@@ -319,6 +364,10 @@ CAIRN_WRAPPER(int, Test)(MPI_Request* request, int* flag, MPI_Status* status) {
       const int error = test_simple(request, *known, flag, status);
       if (*flag == 0) layer->poll_sometimes();
       return error;
+    }
+    if (*request == complete_requests.handle) {
+      complete_requests.ended(1);
+      return native.Test(request, flag, status);
     }
   }
   const Entry entry;
@@ -333,7 +382,10 @@ CAIRN_WRAPPER(int, Waitall)(int count, MPI_Request* requests, MPI_Status* status
     return native.Waitall(count, requests, statuses);
   if (fast.quiet) [[likely]] {
     int error = MPI_SUCCESS;
-    if (wait_quietly(count, requests, statuses, error)) [[likely]]
+    const bool done = statuses == MPI_STATUSES_IGNORE
+                          ? wait_quietly<false>(count, requests, statuses, error)
+                          : wait_quietly<true>(count, requests, statuses, error);
+    if (done) [[likely]]
       return error;
   }
   return wait_all(count, requests, statuses);

@@ -139,7 +139,10 @@ CAIRN_WRAPPER(int, Imrecv)
 (void* buffer, int count, MPI_Datatype type, MPI_Message* message, MPI_Request* request) {
   const Entry entry;
   MatchedMessage* matched = Messages::find(*message);
-  if (matched == nullptr) return native.Imrecv(buffer, count, type, message, request);
+  if (matched == nullptr) {
+    const int error = native.Imrecv(buffer, count, type, message, request);
+    return layer == nullptr ? error : complete_requests.begun(error, *request);
+  }
   Request& receive =
       layer->new_request(Request::Kind::receive, "MPI_Imrecv", *matched->communicator,
                          matched->envelope.source, matched->envelope.tag);

@@ -13,7 +13,8 @@ namespace {
   const Entry entry;
   Communicator* communicator = managed(comm, source);
   if (communicator == nullptr) {
-    return native.Irecv(buffer, count, type, source, tag, comm, request);
+    const int error = native.Irecv(buffer, count, type, source, tag, comm, request);
+    return layer == nullptr ? error : complete_requests.begun(error, *request);
   }
   Request& receive =
       layer->new_request(Request::Kind::receive, "MPI_Irecv", *communicator, source, tag);
@@ -25,7 +26,15 @@ namespace {
     layer->forget(receive);
     return error;
   }
+  if (source != MPI_ANY_SOURCE) communicator->channel(source);  // the next one finds it
   *request = Requests::handle(receive);
+  return error;
+}
+
+/// A request that MPI has refused to start with `error`, which is returned: puts it back.
+[[gnu::cold, gnu::noinline]] int not_started(MPI_Request* request, int error) {
+  layer->requests().put(*Requests::find(*request));
+  *request = MPI_REQUEST_NULL;
   return error;
 }
 
@@ -75,18 +84,31 @@ using namespace cairn::mpi;
 CAIRN_WRAPPER(int, Irecv)
 (void* buffer, int count, MPI_Datatype type, int source, int tag, MPI_Comm comm,
  MPI_Request* request) {
-  if (!fast.fits(comm) || source == MPI_PROC_NULL || layer->requests().exhausted()) [[unlikely]]
+  if (!fast.fits(comm)) [[unlikely]]
     return start_receive(buffer, count, type, source, tag, comm, request);
-  Request& made = layer->requests().take();
-  made.begin(Request::Kind::receive, fast.colour, "MPI_Irecv", source, tag, fast.communicator);
+  Channel& channel = fast.communicator->recent_channel(source);
+  std::uint64_t* tally = &channel.received;
+  if (channel.peer != source) [[unlikely]] {
+    if (source != MPI_ANY_SOURCE)
+      return start_receive(buffer, count, type, source, tag, fast.comm, request);
+    tally = &Request::complicated;
+  }
+  Request* const next = layer->requests().next();
+  if (next == nullptr) [[unlikely]]
+    return start_receive(buffer, count, type, source, tag, fast.comm, request);
+  // In this order there are registers enough.
+  next->tally = tally;
+  next->communicator = fast.communicator;
+  Request& made = layer->requests().take_next();
+  made.begin(Request::Kind::receive, fast.colour, "MPI_Irecv", source, tag);
   made.buffer = buffer;
   made.count = count;
   made.type = type;
   made.stamp = layer->next_stamp();
+  *request = Requests::handle(made);  // now, so that little has to outlive MPI's call
   const int error = native.Irecv(buffer, count, type, source, tag, fast.coloured, &made.real);
   if (error != MPI_SUCCESS) [[unlikely]]
-    return not_started(made, error);
-  *request = Requests::handle(made);
+    return not_started(request, error);
   return error;
 }
 

@@ -7,7 +7,7 @@ CAIRN_WRAPPER(int, Cancel)(MPI_Request* request) {
   const Entry entry;
   Request* known = request == nullptr ? nullptr : Requests::find(*request);
   if (known == nullptr) return native.Cancel(request);
-  known->simple = false;
+  known->complicate();
   switch (known->kind) {
     case Request::Kind::send:
     case Request::Kind::buffered_send:
@@ -31,9 +31,12 @@ CAIRN_WRAPPER(int, Cancel)(MPI_Request* request) {
 CAIRN_WRAPPER(int, Request_free)(MPI_Request* request) {
   const Entry entry;
   Request* known = request == nullptr ? nullptr : Requests::find(*request);
-  if (known == nullptr) return native.Request_free(request);
+  if (known == nullptr) {
+    if (layer != nullptr && request != nullptr) complete_requests.ended(*request);
+    return native.Request_free(request);
+  }
   *request = MPI_REQUEST_NULL;
-  known->simple = false;
+  known->complicate();
   if (known->kind == Request::Kind::receive && known->active()) {
     layer->complete_later(*known);
     return MPI_SUCCESS;
@@ -79,7 +82,7 @@ CAIRN_WRAPPER(int, Type_free)(MPI_Datatype* type) {
       PMPI_Type_contiguous(1, *type, &request.type);
       PMPI_Type_commit(&request.type);
       request.own_type = true;
-      request.simple = false;
+      request.complicate();
     });
   }
   return native.Type_free(type);

@@ -61,36 +61,58 @@ int send_buffered(Send send, const void* buffer, int count, MPI_Datatype type, i
 }
 
 /// A non-blocking send, likewise. `unmanaged`: what the program has called.
-[[gnu::noinline]] int start_send(Start start, Start unmanaged, const char* name, const void* buffer,
-                                 int count, MPI_Datatype type, int destination, int tag,
-                                 MPI_Comm comm, MPI_Request* request) {
+int start_send(Start start, Start unmanaged, const char* name, const void* buffer, int count,
+               MPI_Datatype type, int destination, int tag, MPI_Comm comm, MPI_Request* request) {
   const Entry entry;
   Communicator* communicator = managed(comm, destination);
   if (communicator == nullptr) {
-    return unmanaged(buffer, count, type, destination, tag, comm, request);
+    const int error = unmanaged(buffer, count, type, destination, tag, comm, request);
+    return layer == nullptr ? error : complete_requests.begun(error, *request);
   }
   MPI_Request real = MPI_REQUEST_NULL;
   const int error = send_counted(*communicator, destination, [&](MPI_Comm coloured) {
     return start(buffer, count, type, destination, tag, coloured, &real);
   });
   if (error != MPI_SUCCESS) return error;
+  if (real == complete_requests.handle) {
+    *request = real;
+    complete_requests.channel = &communicator->channel(destination);
+    complete_requests.tag = tag;
+    return complete_requests.begun(error, real);
+  }
   Request& made = layer->new_request(Request::Kind::send, name, *communicator, destination, tag);
   made.real = real;
   *request = Requests::handle(made);
   return error;
 }
 
-/// The same when there is nothing else to do. What is set before MPI's call need not outlive it.
+std::uint64_t uncounted = 0;
+
+/// A plain send, the last one, has been begun and is not complete.
+[[gnu::noinline]] int record_plainly(const char* name, MPI_Request* request) {
+  Request& made = layer->requests().take();
+  made.communicator = fast.communicator;
+  made.tally = &uncounted;
+  made.begin(Request::Kind::send, fast.colour, name, complete_requests.channel->peer,
+             complete_requests.tag);
+  made.real = *request;
+  *request = Requests::handle(made);
+  return MPI_SUCCESS;
+}
+
+/// The same as start_send() when there is nothing else to do. Little has to outlive MPI's call: it
+/// would have to be in registers that have to be saved.
 [[gnu::always_inline]] inline int start_plainly(Start start, const char* name, Channel& channel,
                                                 const void* buffer, int count, MPI_Datatype type,
-                                                int tag, MPI_Request* request) {
-  Request& made = layer->requests().take();
-  made.begin(Request::Kind::send, fast.colour, name, channel.peer, tag, fast.communicator);
-  const int error = start(buffer, count, type, channel.peer, tag, fast.coloured, &made.real);
+                                                int destination, int tag, MPI_Request* request) {
+  complete_requests.channel = &channel;
+  complete_requests.tag = tag;
+  const int error = start(buffer, count, type, destination, tag, fast.coloured, request);
   if (error != MPI_SUCCESS) [[unlikely]]
-    return not_started(made, error);
-  ++channel.sent;
-  *request = Requests::handle(made);
+    return error;
+  ++complete_requests.channel->sent;
+  if (*request != complete_requests.handle) return record_plainly(name, request);
+  ++complete_requests.pending;
   return error;
 }
 
@@ -136,16 +158,20 @@ CAIRN_WRAPPER(int, Bsend)(CAIRN_SEND_PARAMETERS) {
   return send_buffered(native.Bsend, buffer, count, type, destination, tag, *communicator);
 }
 
+// The slow way has the same parameters, so that it is a jump, and the fast way has nothing to save.
 #define CAIRN_START_WRAPPER(name, start)                                                         \
+  [[gnu::noinline]] static int name##_slowly(CAIRN_SEND_PARAMETERS, MPI_Request* request) {      \
+    return start_send(native.start, native.name, "MPI_" #name, buffer, count, type, destination, \
+                      tag, comm, request);                                                       \
+  }                                                                                              \
   CAIRN_WRAPPER(int, name)(CAIRN_SEND_PARAMETERS, MPI_Request * request) {                       \
     if (fast.fits(comm)) [[likely]] {                                                            \
       Channel& channel = fast.communicator->recent_channel(destination);                         \
-      if (channel.peer == destination && !layer->requests().exhausted()) [[likely]]              \
-        return start_plainly(native.start, "MPI_" #name, channel, buffer, count, type, tag,      \
-                             request);                                                           \
+      if (channel.peer == destination) [[likely]]                                                \
+        return start_plainly(native.start, "MPI_" #name, channel, buffer, count, type,           \
+                             destination, tag, request);                                         \
     }                                                                                            \
-    return start_send(native.start, native.name, "MPI_" #name, buffer, count, type, destination, \
-                      tag, comm, request);                                                       \
+    return name##_slowly(buffer, count, type, destination, tag, comm, request);                  \
   }
 
 CAIRN_START_WRAPPER(Isend, Isend)

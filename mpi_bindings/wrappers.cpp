@@ -16,11 +16,6 @@ void Entry::enter() {
 
 void Entry::leave() { entered_->leave(); }
 
-int not_started(Request& request, int error) {
-  layer->requests().put(request);
-  return error;
-}
-
 bool in_mpi(Request& request) {
   if (request.state == Receive::State::in_mpi && request.kind != Request::Kind::duplication)
       [[likely]]
@@ -99,7 +94,8 @@ int finish(MPI_Request* handle, Request& request, MPI_Request real, MPI_Status& 
     return error;
   }
   request.state = Receive::State::inactive;
-  request.simple = request.observed = false;
+  request.complicate();
+  request.observed = false;
   // Open MPI frees a persistent request that fails.
   const bool was_twin = request.real == request.twins[request.colour];
   if (!was_twin || real != MPI_REQUEST_NULL) return error;

@@ -71,9 +71,6 @@ int send_counted(Communicator& communicator, int destination, Send&& send) {
   return error;
 }
 
-/// A request that MPI has refused to start with `error`, which is returned: puts it back.
-[[gnu::cold, gnu::noinline]] int not_started(Request& request, int error);
-
 /// A receive of a blocking call. Its Request need not be in the pool: the program has no handle.
 class BlockingReceive {
  public:

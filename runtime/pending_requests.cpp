@@ -48,8 +48,8 @@ bool is_cancelled(const mpi::Request& request) {
   return cancelled != 0;
 }
 
-/// A request of MPI's own, not of Cairn's: the program talks to MPI_PROC_NULL, or else it is none
-/// that Cairn knows how to make again.
+/// A request of MPI's own, not of Cairn's: one of mpi::CompleteRequests, or else it is none that
+/// Cairn knows how to make again.
 bool is_complete(MPI_Request handle) {
   int done = 0;
   mpi::native.Request_get_status(handle, &done, MPI_STATUS_IGNORE);
@@ -98,6 +98,16 @@ std::unordered_set<const mpi::Request*> PendingRequests::registered() const {
     }
   }
   return all;
+}
+
+std::size_t PendingRequests::registered_complete() const {
+  std::size_t number = 0;
+  for (const auto& [name, array] : arrays_) {
+    for (const MPI_Request handle : array.view()) {
+      number += handle == mpi::complete_requests.handle ? 1 : 0;
+    }
+  }
+  return number;
 }
 
 std::optional<std::string> PendingRequests::refusal() const {
@@ -318,7 +328,9 @@ void PendingRequests::finish_restart() {
       // The program's own persistent requests stay what they are, those to MPI_PROC_NULL included.
       handles[i] = is == "null" ? MPI_REQUEST_NULL : array.before[i];
       if (is == "none" && handles[i] == MPI_REQUEST_NULL) {
-        mpi::native.Irecv(nullptr, 0, MPI_BYTE, MPI_PROC_NULL, 0, MPI_COMM_WORLD, &handles[i]);
+        const int error =
+            mpi::native.Irecv(nullptr, 0, MPI_BYTE, MPI_PROC_NULL, 0, MPI_COMM_WORLD, &handles[i]);
+        mpi::complete_requests.begun(error, handles[i]);
       }
     }
     array.loaded = nullptr;

@@ -44,6 +44,8 @@ class PendingRequests {
 
   /// What the registered handles stand for. Local.
   std::unordered_set<const mpi::Request*> registered() const;
+  /// How many of them are complete requests. Local.
+  std::size_t registered_complete() const;
   /// Why one of them can't be brought back by a restart; nothing when all can. Local.
   std::optional<std::string> refusal() const;
 

@@ -512,6 +512,11 @@ mpi::ChannelLayer::MayPend SessionImpl::may_pend() const {
   };
 }
 
+std::size_t SessionImpl::complete_may_pend() const {
+  if (options.pending_requests == "repost") return std::numeric_limits<std::size_t>::max();
+  return requests.registered_complete();
+}
+
 bool SessionImpl::ready() {
   std::string reason;
   if (closed) {
@@ -523,7 +528,7 @@ bool SessionImpl::ready() {
         "restart() has not been called, and this checkpoint would hide those of an earlier run in "
         "{}; call it, or start over with CAIRN_RESTART=never",
         options.directory);
-  } else if (auto refusal = layer->refusal(may_pend())) {
+  } else if (auto refusal = layer->refusal(may_pend(), complete_may_pend())) {
     reason = *refusal;
   } else if (auto problem = requests.refusal()) {
     reason = *problem;

@@ -115,6 +115,7 @@ class SessionImpl : public mpi::Progress, public SnapshotHost {
   void wait_for_retirement();
   /// B5: which of the program's requests may be pending at a cut.
   mpi::ChannelLayer::MayPend may_pend() const;
+  std::size_t complete_may_pend() const;
   Status pass_coordinated(bool pinned, bool& committed);
   Status take(double waited_seconds, bool& committed);
   void note_commit(const io::EpochInfo& info);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <set>
 #include <string>
 
@@ -37,13 +38,66 @@ TEST(Refusal, PendingSendsAreSeenAlthoughTheirHandlesMayBeEqual) {
     MPI_Isend(&value, 1, MPI_INT, peer(), 18, MPI_COMM_WORLD, &send);
   }
   for (auto& send : sends) {
-    EXPECT_THAT(refusal(), HasSubstr("MPI_Isend"));
+    EXPECT_THAT(refusal(), HasSubstr("MPI_Isend (peer " + std::to_string(peer()) +
+                                     ", tag 18, communicator world)"));
     MPI_Wait(&send, MPI_STATUS_IGNORE);
   }
   EXPECT_EQ(refusal(), "");
   for (int i = 0; i < 3; ++i) {
     MPI_Recv(&value, 1, MPI_INT, peer(), 18, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
   }
+}
+
+/// Small sends and MPI_PROC_NULL: Open MPI has one request for them all.
+TEST(Refusal, CompleteRequestsAreCounted) {
+  int value = 0;
+  MPI_Message none = MPI_MESSAGE_NO_PROC;
+  std::array<MPI_Request, 5> requests{};
+  const auto begin = [&] {
+    none = MPI_MESSAGE_NO_PROC;
+    MPI_Isend(&value, 1, MPI_INT, MPI_PROC_NULL, 1, MPI_COMM_WORLD, requests.data());
+    MPI_Issend(&value, 1, MPI_INT, MPI_PROC_NULL, 1, MPI_COMM_WORLD, &requests[1]);
+    MPI_Irecv(&value, 1, MPI_INT, MPI_PROC_NULL, 1, MPI_COMM_WORLD, &requests[2]);
+    MPI_Imrecv(&value, 1, MPI_INT, &none, &requests[3]);
+    MPI_Isend(&value, 1, MPI_INT, peer(), 19, MPI_COMM_WORLD, &requests[4]);
+    EXPECT_EQ(layer->pending_requests(), 5U);
+    EXPECT_TRUE(layer->refusal(ChannelLayer::none_may_pend, 4).has_value());
+    EXPECT_FALSE(layer->refusal(ChannelLayer::none_may_pend, 5).has_value());
+  };
+  const auto end = [&] {
+    EXPECT_EQ(refusal(), "");
+    EXPECT_EQ(layer->pending_requests(), 0U);
+    for (const MPI_Request request : requests) EXPECT_EQ(request, MPI_REQUEST_NULL);
+    MPI_Recv(&value, 1, MPI_INT, peer(), 19, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+  };
+  begin();
+  MPI_Waitall(5, requests.data(), MPI_STATUSES_IGNORE);
+  end();
+
+  begin();
+  std::array<MPI_Status, 5> statuses{};
+  MPI_Waitall(5, requests.data(), statuses.data());
+  EXPECT_EQ(statuses[2].MPI_SOURCE, MPI_PROC_NULL);
+  end();
+
+  begin();
+  int done = 0;
+  MPI_Testall(5, requests.data(), &done, MPI_STATUSES_IGNORE);
+  EXPECT_EQ(done, 1);
+  end();
+
+  begin();
+  int place = 0;
+  std::array<int, 5> places{};
+  MPI_Request_free(requests.data());
+  MPI_Test(&requests[1], &done, MPI_STATUS_IGNORE);
+  MPI_Waitany(5, requests.data(), &place, MPI_STATUS_IGNORE);
+  EXPECT_EQ(place, 2);
+  MPI_Request_get_status(requests[3], &done, MPI_STATUS_IGNORE);  // leaves it
+  EXPECT_EQ(layer->pending_requests(), 2U);
+  MPI_Waitsome(5, requests.data(), &done, places.data(), MPI_STATUSES_IGNORE);
+  EXPECT_EQ(done, 2);
+  end();
 }
 
 TEST(Refusal, OpenWindow) {

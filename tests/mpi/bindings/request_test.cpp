@@ -233,6 +233,108 @@ TEST(Requests, SendsOfAllModesAreCounted) {
   EXPECT_EQ(layer->pending_requests(), 0u);
 }
 
+/// What a Waitall hands to MPI at once, and what it can't.
+TEST(Requests, WaitallOfAllKinds) {
+  constexpr std::size_t pairs = 100;
+  std::vector<int> got(pairs + 2);
+  std::vector<int> sent(pairs + 2);
+  std::vector<double> large(1 << 15, world_rank());
+  std::vector<double> large_got(large.size());
+  const int bytes = static_cast<int>(large.size());
+  std::vector<MPI_Request> requests;
+  const auto begin = [&](MPI_Request request) { requests.push_back(request); };
+  const auto begin_all = [&] {
+    requests.clear();
+    for (std::size_t i = 0; i < pairs; ++i) {
+      MPI_Request receive = MPI_REQUEST_NULL;
+      MPI_Request send = MPI_REQUEST_NULL;
+      got[i] = -1;
+      sent[i] = static_cast<int>(i);
+      MPI_Irecv(&got[i], 1, MPI_INT, peer(), 6, MPI_COMM_WORLD, &receive);
+      MPI_Isend(&sent[i], 1, MPI_INT, peer(), 6, MPI_COMM_WORLD, &send);
+      begin(receive);
+      begin(send);
+      begin(MPI_REQUEST_NULL);
+    }
+    MPI_Request both[2];
+    MPI_Irecv(large_got.data(), bytes, MPI_DOUBLE, peer(), 7, MPI_COMM_WORLD, &both[0]);
+    MPI_Isend(large.data(), bytes, MPI_DOUBLE, peer(), 7, MPI_COMM_WORLD, &both[1]);
+    begin(both[0]);
+    begin(both[1]);
+  };
+  const auto wait_for_all = [&](MPI_Status* statuses) {
+    MPI_Waitall(static_cast<int>(requests.size()), requests.data(), statuses);
+    for (std::size_t i = 0; i < pairs; ++i) EXPECT_EQ(got[i], sent[i]);
+    EXPECT_EQ(large_got, std::vector<double>(large.size(), peer()));
+    EXPECT_EQ(global_balance(), 0);
+  };
+  begin_all();
+  wait_for_all(MPI_STATUSES_IGNORE);
+  for (const MPI_Request request : requests) EXPECT_EQ(request, MPI_REQUEST_NULL);
+  EXPECT_EQ(layer->pending_requests(), 0U);
+
+  begin_all();
+  std::vector<MPI_Status> statuses(requests.size());
+  wait_for_all(statuses.data());
+  for (std::size_t i = 0; i < pairs; ++i) EXPECT_EQ(statuses[3 * i].MPI_TAG, 6);
+  EXPECT_EQ(statuses[3 * pairs].MPI_TAG, 7);
+
+  // The last two are none of those.
+  begin_all();
+  MPI_Request last[2];
+  MPI_Recv_init(&got[pairs], 1, MPI_INT, peer(), 8, MPI_COMM_WORLD, &last[0]);
+  MPI_Start(&last[0]);
+  MPI_Irecv(&got[pairs + 1], 1, MPI_INT, MPI_ANY_SOURCE, 9, MPI_COMM_WORLD, &last[1]);
+  begin(last[0]);
+  begin(last[1]);
+  for (const int tag : {8, 9}) MPI_Send(&tag, 1, MPI_INT, peer(), tag, MPI_COMM_WORLD);
+  wait_for_all(MPI_STATUSES_IGNORE);
+  EXPECT_EQ(got[pairs], 8);
+  EXPECT_EQ(got[pairs + 1], 9);
+  EXPECT_EQ(requests[requests.size() - 2], last[0]);
+  MPI_Request_free(&last[0]);
+  EXPECT_EQ(layer->pending_requests(), 0U);
+}
+
+TEST(Requests, AFailedWaitallLeavesWhatIsNotComplete) {
+  MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+  for (const bool wants_statuses : {false, true}) {
+    int values[3] = {1, 2, 3};
+    int got[3] = {};
+    MPI_Request requests[4];
+    MPI_Irecv(&got[0], 1, MPI_INT, peer(), 60, MPI_COMM_WORLD, &requests[0]);
+    MPI_Irecv(&got[1], 1, MPI_INT, peer(), 61, MPI_COMM_WORLD, &requests[1]);  // of two
+    MPI_Isend(&values[0], 1, MPI_INT, peer(), 60, MPI_COMM_WORLD, &requests[2]);
+    MPI_Isend(&values[1], 2, MPI_INT, peer(), 61, MPI_COMM_WORLD, &requests[3]);
+    MPI_Status statuses[4];
+    int error = MPI_Waitall(4, requests, wants_statuses ? statuses : MPI_STATUSES_IGNORE);
+    EXPECT_EQ(error, MPI_ERR_IN_STATUS);
+    if (wants_statuses) {
+      EXPECT_EQ(statuses[1].MPI_ERROR, MPI_ERR_TRUNCATE);
+    }
+    error = MPI_Waitall(4, requests, MPI_STATUSES_IGNORE);
+    EXPECT_EQ(error, MPI_SUCCESS);
+    EXPECT_EQ(got[0], 1);
+    EXPECT_EQ(global_balance(), 0);
+    EXPECT_EQ(layer->pending_requests(), 0U);
+  }
+  MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_ARE_FATAL);
+}
+
+TEST(Requests, ARefusedReceiveIsNotPending) {
+  MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+  int value = 0;
+  MPI_Request request = MPI_REQUEST_NULL;
+  MPI_Send(&value, 1, MPI_INT, peer(), 1, MPI_COMM_WORLD);
+  MPI_Recv(&value, 1, MPI_INT, peer(), 1, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+  EXPECT_NE(MPI_Irecv(&value, -1, MPI_INT, peer(), 1, MPI_COMM_WORLD, &request), MPI_SUCCESS);
+  EXPECT_NE(MPI_Isend(&value, -1, MPI_INT, peer(), 1, MPI_COMM_WORLD, &request), MPI_SUCCESS);
+  EXPECT_EQ(request, MPI_REQUEST_NULL);
+  EXPECT_EQ(global_balance(), 0);
+  EXPECT_EQ(layer->pending_requests(), 0U);
+  MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_ARE_FATAL);
+}
+
 TEST(Requests, OutliveTheirCommunicator) {
   MPI_Comm twin = MPI_COMM_NULL;
   MPI_Comm_dup(MPI_COMM_WORLD, &twin);

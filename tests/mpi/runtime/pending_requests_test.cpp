@@ -362,6 +362,46 @@ struct LargeMessage {
 TEST_P(PendingRequests, SendsArriveAndAreComplete) { interrupt<LargeMessage<false>>(); }
 TEST_P(PendingRequests, ReceivesUnderWay) { interrupt<LargeMessage<true>>(); }
 
+/// Small ones, which MPI has completed when it hands them out; one of them goes nowhere.
+struct SmallMessages {
+  std::array<int, 2> sent{11 + world_rank(), 12};
+  std::array<int, 2> received{};
+  std::array<MPI_Request, 3> sends{MPI_REQUEST_NULL, MPI_REQUEST_NULL, MPI_REQUEST_NULL};
+
+  void protect(Session& session) {
+    session.protect("received", received);
+    session.protect("sends", sends);
+  }
+  void before() {
+    MPI_Isend(&sent[0], 1, MPI_INT, next_rank(), 1, MPI_COMM_WORLD, sends.data());
+    MPI_Isend(&sent[1], 1, MPI_INT, next_rank(), 1, MPI_COMM_WORLD, &sends[1]);
+    MPI_Isend(&sent[1], 1, MPI_INT, MPI_PROC_NULL, 1, MPI_COMM_WORLD, &sends[2]);
+  }
+  void after() {
+    for (int& value : received) {
+      MPI_Recv(&value, 1, MPI_INT, previous_rank(), 1, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+    }
+    EXPECT_THAT(received, testing::ElementsAre(11 + previous_rank(), 12));
+    MPI_Waitall(3, sends.data(), MPI_STATUSES_IGNORE);
+    EXPECT_EQ(mpi::layer->pending_requests(), 0U);
+  }
+};
+
+TEST_P(PendingRequests, SmallSendsArriveAndAreComplete) { interrupt<SmallMessages>(); }
+
+TEST_P(PendingRequests, SmallSendsThatAreNotRegisteredAreRefused) {
+  Options settings = options();
+  settings.interval = Interval::off();
+  settings.log_level = "warning";
+  SmallMessages program;
+  Session session{MPI_COMM_WORLD, settings};
+  session.restart();
+  program.before();
+  EXPECT_THAT(refused(session), HasSubstr("MPI_Isend"));
+  program.after();
+  EXPECT_TRUE(session.checkpoint().ok());
+}
+
 /// Columns of a matrix, by a derived type that is freed while it is in use.
 struct Column {
   std::vector<double> matrix = std::vector<double>(12);
