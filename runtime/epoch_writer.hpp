@@ -15,6 +15,7 @@
 #include "runtime/capture/chain.hpp"
 #include "runtime/capture/change_tracker.hpp"
 #include "runtime/capture/registry.hpp"
+#include "runtime/late_items.hpp"
 #include "runtime/pending_requests.hpp"
 #include "runtime/protocol/mpi_transport.hpp"
 
@@ -27,6 +28,7 @@ struct EpochContext {
   const capture::Registry& registry;
   capture::ChangeTracker& tracker;
   const capture::Chain& chain;
+  LateItems& late;
   PendingRequests& requests;
   const io::Store& store;
   const Options& options;

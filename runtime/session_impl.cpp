@@ -151,7 +151,7 @@ void SessionImpl::prepare_store() {
 }
 
 EpochContext SessionImpl::context() {
-  return {*layer, *transport, registry, tracker, chain, requests, store, options, job, bulk, group};
+  return {*layer, *transport, registry, tracker, chain, late, requests, store, options, job, bulk, group};
 }
 
 void SessionImpl::record(const char* event, std::uint64_t epoch_number,
@@ -178,7 +178,15 @@ Status SessionImpl::protect(capture::Item item) {
   if (!status) return refuse_to_protect(name, std::move(status));
   requests.remove(name);  // it stands for memory from now on
   unprotected_.erase(name);
-  return status;
+  return late.restore(*registry.find(name), rank);
+}
+
+Status SessionImpl::unprotect(const std::string& name) {
+  const bool known = registry.find(name) != nullptr;
+  requests.remove(name);
+  registry.remove(name);
+  if (known || unprotected_.erase(name) > 0) return {};
+  return {Code::not_found, fmt::format("\"{}\" is not protected", name)};
 }
 
 Status SessionImpl::protect(std::string_view name, ElementType type, std::size_t element_bytes,
@@ -407,6 +415,12 @@ void SessionImpl::note_commit(const io::EpochInfo& info) {
   retire_old_epochs();
   failures_ = 0;
   chain.committed(info);
+  for (const std::string& name : late.waiting()) {
+    log::warning("\"{}\" was in the checkpoint that this run continues from, and is in no later "
+                 "one: it has not been protected again",
+                 name);
+  }
+  late.clear();
   epoch = info.epoch;
   next_epoch = info.epoch + 1;
   schedule_next(options.interval.seconds);

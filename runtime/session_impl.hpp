@@ -47,6 +47,7 @@ class SessionImpl : public mpi::Progress, public SnapshotHost {
   // ---- What the public calls do.
   /// What can't be protected keeps checkpoints from being taken: a restart would not restore it.
   Status protect(capture::Item item);
+  Status unprotect(const std::string& name);
   Status protect(std::string_view name, ElementType type, std::size_t element_bytes, void* data,
                  std::size_t count, GlobalShape shape);
   Status protect(const std::string& name, PendingRequests::View view);
@@ -93,6 +94,7 @@ class SessionImpl : public mpi::Progress, public SnapshotHost {
   io::Store store;
   io::Job job;
   capture::Registry registry;
+  LateItems late;
   capture::ChangeTracker tracker;
   capture::Chain chain;
   PendingRequests requests;

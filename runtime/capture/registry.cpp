@@ -86,6 +86,16 @@ Status Registry::add(Item item) {
   return {};
 }
 
+const Item* Registry::find(const std::string& name) const {
+  const auto found = std::find_if(items_.begin(), items_.end(),
+                                  [&](const Item& item) { return item.entry.name == name; });
+  return found == items_.end() ? nullptr : &*found;
+}
+
+void Registry::remove(const std::string& name) {
+  std::erase_if(items_, [&](const Item& item) { return item.entry.name == name; });
+}
+
 std::uint64_t Registry::fingerprint() const {
   std::uint64_t hash = items_.size();
   for (const auto& item : items_) {

@@ -52,6 +52,9 @@ class Registry {
   /// a shape that does not fit.
   Status add(Item item);
   const std::vector<Item>& items() const { return items_; }
+  /// Null when there is none of that name.
+  const Item* find(const std::string& name) const;
+  void remove(const std::string& name);
 
   /// The same on every rank when all protect the same names, types and shapes in the same order.
   std::uint64_t fingerprint() const;

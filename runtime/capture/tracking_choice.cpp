@@ -42,8 +42,8 @@ Tracking TrackingChoice::observe(const Observation& seen, const TrackingCosts& c
   ++epochs_;
   in_favour_ = other < worthwhile * mine ? in_favour_ + 1 : 0;
   if (in_favour_ < patience_) return now_;
-  // Back again at once: the last change was wrong.
-  patience_ = epochs_ <= 4 ? std::min(2 * patience_, most_patience) : 2;
+  // Never in favour of this one: the last change was wrong.
+  patience_ = epochs_ == in_favour_ ? std::min(2 * patience_, most_patience) : 2;
   now_ = pages ? Tracking::hashes : Tracking::pages;
   epochs_ = in_favour_ = 0;
   return now_;

@@ -1,6 +1,7 @@
 // Epochs that hold changes: chains of them, in every form that they can have.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <hdf5.h>
 
 #include <cstring>
 #include <map>
@@ -8,6 +9,7 @@
 #include <set>
 
 #include "io/epoch_data.hpp"
+#include "io/full_copy.hpp"
 #include "io/names.hpp"
 #include "io/state_reader.hpp"
 #include "io/verify.hpp"
@@ -212,6 +214,66 @@ TEST_P(Chain, RestoresEachEpochBitForBit) {
     }
     PMPI_Barrier(MPI_COMM_WORLD);
   }
+}
+
+/// The same data, through HDF5.
+void check_export(const Store& store, std::uint64_t epoch, const fs::path& path) {
+  const auto reader = StateReader::open(store.epoch_path(epoch));
+  ASSERT_TRUE(reader.ok());
+  const auto written = write_full_copy(*reader, path);
+  ASSERT_TRUE(written.ok()) << written.status().message();
+  EXPECT_EQ(write_full_copy(*reader, path).status().code(), Code::invalid_argument);
+  const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+  ASSERT_GE(file, 0);
+  for (std::size_t i = 0; i < reader->entries().size(); ++i) {
+    Bytes expected;
+    for (int rank = 0; rank < reader->ranks(); ++rank) {
+      const SlabInfo slab = reader->slabs(rank)[i];
+      Bytes bytes(slab.count);
+      ASSERT_TRUE(reader->read_slab(slab, bytes).ok());
+      expected.insert(expected.end(), bytes.begin(), bytes.end());
+    }
+    const hid_t dataset = H5Dopen2(file, dataset_path(reader->entries()[i]).c_str(), H5P_DEFAULT);
+    ASSERT_GE(dataset, 0);
+    Bytes read(expected.size());
+    if (!read.empty()) {
+      EXPECT_GE(H5Dread(dataset, H5T_STD_U8LE, H5S_ALL, H5S_ALL, H5P_DEFAULT, read.data()), 0);
+    }
+    EXPECT_TRUE(read == expected) << "entry " << i;
+    H5Dclose(dataset);
+  }
+  H5Fclose(file);
+}
+
+TEST_P(Chain, IsTheSameAfterCompacting) {
+  Program program{99, world_rank(), parse_compression(GetParam().compression)->on()};
+  for (std::uint64_t epoch = 1; epoch <= 7; ++epoch) {
+    program.go_on();
+    write(program, epoch, epoch == 1);
+  }
+  for (const std::uint64_t epoch : {4, 7, 1, 4}) {
+    if (world_rank() == 0) {
+      const auto compacted = compact_epoch(store, epoch);
+      ASSERT_TRUE(compacted.ok()) << compacted.status().message();
+      EXPECT_FALSE(compacted->parent.has_value());
+      Verifier verifier{store};
+      for (const auto& [other, content] : states) {
+        EXPECT_TRUE(verifier.report(other).good)
+            << other << ": " << testing::PrintToString(verifier.report(other).problems);
+      }
+    }
+    PMPI_Barrier(MPI_COMM_WORLD);
+    for (const auto& [other, content] : states) check(other);
+    PMPI_Barrier(MPI_COMM_WORLD);
+  }
+  // Epoch 4 no longer needs what is before it, and 7 nothing.
+  if (world_rank() == 0) {
+    check_export(store, 6, directory.path() / "6.h5");
+    ASSERT_TRUE(store.retain(2).ok());
+    EXPECT_EQ(store.epochs(), (std::vector<std::uint64_t>{4, 5, 6, 7}));
+  }
+  PMPI_Barrier(MPI_COMM_WORLD);
+  for (const std::uint64_t epoch : {4, 5, 6, 7}) check(epoch);
 }
 
 TEST_P(Chain, IsFullWhenNearlyEverythingHasChangedEverywhere) {

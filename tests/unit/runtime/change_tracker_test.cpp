@@ -64,7 +64,15 @@ class Program {
     const bool object = below(4) == 0;
     const std::uint64_t sizes[] = {8, 5000, 70000, 600000, 2000000};
     items_.push_back({fmt::format("item {}", made_++), object, Bytes(sizes[below(5)])});
-    for (std::byte& byte : items_.back().bytes) byte = static_cast<std::byte>(random_());
+    fill(items_.back().bytes, 0, items_.back().bytes.size());
+  }
+
+  void fill(Bytes& bytes, std::uint64_t at, std::uint64_t count) {
+    std::uint64_t value = random_();
+    for (std::uint64_t b = at; b < at + count; ++b) {
+      value = value * 6364136223846793005 + 1442695040888963407;
+      bytes[b] = static_cast<std::byte>(value >> 56U);
+    }
   }
 
   void change(Item& item, bool much) {
@@ -74,9 +82,7 @@ class Program {
     for (std::uint64_t i = below(much ? 400 : 5); i > 0 && !item.bytes.empty(); --i) {
       const std::uint64_t at = below(item.bytes.size());
       const std::uint64_t count = std::min(below(much ? 50000 : 3000), item.bytes.size() - at);
-      for (std::uint64_t b = at; b < at + count; ++b) {
-        item.bytes[b] = static_cast<std::byte>(random_());
-      }
+      fill(item.bytes, at, count);
     }
   }
 
@@ -124,7 +130,7 @@ INSTANTIATE_TEST_SUITE_P(Modes, Tracker,
 TEST_P(Tracker, MissesNothing) {
   const auto [mode, staged] = GetParam();
   int deltas = 0;
-  for (std::uint64_t seed = 1; seed <= 12; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
     Program program{seed};
     ChangeTracker tracker{mode};
     Staging staging{std::uint64_t{1} << 30, 1};
@@ -158,7 +164,7 @@ TEST_P(Tracker, MissesNothing) {
       has_parent = true;
     }
   }
-  EXPECT_GT(deltas, 50);
+  EXPECT_GT(deltas, 15);
 }
 
 TEST(ChangeTracker, FindsNothingWhereNothingHasChanged) {
