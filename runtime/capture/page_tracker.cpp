@@ -294,8 +294,9 @@ Result<ByteRanges> PageTracker::changed(std::span<std::byte> memory) {
   // Asked for this alone, the kernel goes a quicker way, which also finds single dropped pages.
   Status status = kernel_->scan(pages, PAGE_IS_WRITTEN, 0, origin, written);
   if (!status) return status;
-  // Where whole page tables were dropped (MADV_DONTNEED of 2 MiB), PAGE_IS_WRITTEN does not say so
-  // before Linux 7.2. Protected pages are always present, or count as swapped.
+  // Where a whole page table was dropped (MADV_DONTNEED of 2 MiB), PAGE_IS_WRITTEN does not say so,
+  // but in Linux 7.2 and later stable kernels ("fix PAGEMAP_SCAN written state for PMD holes").
+  // Protected pages are always present, or count as swapped.
   constexpr std::uint64_t there = PAGE_IS_PRESENT | PAGE_IS_SWAPPED;
   status = kernel_->scan(pages, there, there, origin, dropped);
   if (!status) return status;

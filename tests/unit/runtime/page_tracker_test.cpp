@@ -26,6 +26,28 @@ using testing::HasSubstr;
 alignas(4096) std::byte in_bss[64 * 4096];
 alignas(4096) std::byte in_data[64 * 4096] = {std::byte{1}};
 
+/// Else the tests below would be skipped where only the tracker is wrong.
+TEST(PageTracker, OpensWhereTheKernelHasWhatItNeeds) {
+  const int descriptor =
+      static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY));
+  if (descriptor < 0) GTEST_SKIP() << "userfaultfd: " << std::strerror(errno);
+  uffdio_api api{};
+  api.api = UFFD_API;
+  api.features = UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED;
+  const bool has_features = ::ioctl(descriptor, UFFDIO_API, &api) == 0;
+  ::close(descriptor);
+  if (!has_features) GTEST_SKIP() << "userfaultfd: no UFFD_FEATURE_WP_ASYNC";
+  procmap_query query{};
+  query.size = sizeof query;
+  query.query_addr = reinterpret_cast<std::uint64_t>(in_bss);
+  const int maps = ::open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+  const bool has_query = ::ioctl(maps, PROCMAP_QUERY, &query) == 0;
+  ::close(maps);
+  if (!has_query) GTEST_SKIP() << "PROCMAP_QUERY: Linux 6.11";
+  const auto opened = PageTracker::open();
+  EXPECT_TRUE(opened.ok()) << opened.status().message();
+}
+
 TEST_F(PageTracking, ReportsWhatHasBeenWrittenSinceTheLastCall) {
   const Mapping memory{8 * page};
   memory.touch_all();
