@@ -144,8 +144,8 @@ BENCHMARK(changed_pages)
     ->Unit(benchmark::kMicrosecond)
     ->UseManualTime();
 
-// Seconds of a first write, watched or not, in each page of 4 KiB (range(1) = 0), in one of each huge page
-// (1), or in every 4 KiB of huge pages (2).
+// Seconds of a first write, watched or not, in each page of 4 KiB (range(1) = 0), in one of each
+// huge page (1), or in every 4 KiB of huge pages (2).
 void first_write(benchmark::State& state) {
   auto tracker = cairn::capture::PageTracker::open();
   if (!tracker) {
