@@ -47,6 +47,11 @@ Pages whole_pages(std::span<std::byte> memory) {
   return {(begin + page_bytes() - 1) & mask, (begin + memory.size()) & mask};
 }
 
+/// PAGEMAP_SCAN does not mind gaps between mappings; msync does, and MS_ASYNC does nothing else.
+bool is_mapped(std::span<std::byte> pages) {
+  return ::msync(pages.data(), pages.size(), MS_ASYNC) == 0;
+}
+
 Status unsupported(std::string_view what) {
   return {Code::unsupported, fmt::format("changed pages can't be tracked: {}", what)};
 }
@@ -77,7 +82,6 @@ struct PageTracker::Kernel {
   Status check_kind(Pages pages) const;
   Status protect(Pages pages);
   void unprotect(Pages pages) const;
-  bool mapped(Pages pages) const;
   Status scan(Pages pages, std::uint64_t categories, std::uint64_t inverted, Address origin,
               ByteRanges& found);
 
@@ -169,11 +173,6 @@ Status PageTracker::Kernel::protect(Pages pages) {
 void PageTracker::Kernel::unprotect(Pages pages) const {
   uffdio_range range{pages.first, pages.bytes()};
   static_cast<void>(::ioctl(userfaultfd.descriptor(), UFFDIO_UNREGISTER, &range));
-}
-
-// PAGEMAP_SCAN does not mind gaps between mappings; this does, and does nothing else.
-bool PageTracker::Kernel::mapped(Pages pages) const {
-  return ::msync(reinterpret_cast<void*>(pages.first), pages.bytes(), MS_ASYNC) == 0;
 }
 
 /// Pages that have all `categories`, those in `inverted` negated: protects them, and appends them
@@ -286,16 +285,17 @@ Result<ByteRanges> PageTracker::changed(std::span<std::byte> memory) {
   if (kernel_->in_child() || known == kernel_->watched.end() || known->second != pages.last) {
     return Status{Code::not_found, "the memory is not watched"};
   }
-  if (!kernel_->mapped(pages)) {
+  const Address origin = address_of(memory);
+  if (!is_mapped(memory.subspan(pages.first - origin, pages.bytes()))) {
     return Status{Code::not_found, "the memory is not watched any more: unmapped"};
   }
-  const Address origin = address_of(memory);
   ByteRanges written, dropped;
   // Asked for this alone, the kernel goes a quicker way, which also finds single dropped pages.
   Status status = kernel_->scan(pages, PAGE_IS_WRITTEN, 0, origin, written);
   if (!status) return status;
-  // Where whole page tables were dropped (MADV_DONTNEED of 2 MiB), PAGE_IS_WRITTEN does not say so
-  // before Linux 7.2. Protected pages are always present, or count as swapped.
+  // Where a whole page table was dropped (MADV_DONTNEED of 2 MiB), PAGE_IS_WRITTEN does not say so,
+  // but in Linux 7.2 and later stable kernels ("fix PAGEMAP_SCAN written state for PMD holes").
+  // Protected pages are always present, or count as swapped.
   constexpr std::uint64_t there = PAGE_IS_PRESENT | PAGE_IS_SWAPPED;
   status = kernel_->scan(pages, there, there, origin, dropped);
   if (!status) return status;

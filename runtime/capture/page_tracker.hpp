@@ -33,7 +33,12 @@ namespace cairn::capture {
 ///
 /// Each watched region becomes a mapping of its own and so takes up to two of vm.max_map_count.
 ///
-/// MEASURED_PAGES
+/// Measured on a virtual machine (x86-64, Linux 6.18), for 1 GiB in small pages: changed() 2 ms
+/// when nothing has been written to, 2.4 ms for 1 % of the pages, 8 to 12 ms for all; in huge pages
+/// that are still whole 0.05 ms. watch() 55 ms, of huge pages 0.05 ms. The first write to a watched
+/// page takes 1.3 to 1.9 us (unwatched: 0.06), the first to a huge page 20 us; that is 0.3 to 0.5 s
+/// of the program's own time per GiB when everything is written to between two calls, more than the
+/// 0.2 s that BlockHashes takes in another thread.
 ///
 /// All calls are local, by one thread at a time; other threads may write to the memory meanwhile.
 /// The child of a fork() can't use its parent's tracker: not_found, or unsupported.
