@@ -151,7 +151,8 @@ void SessionImpl::prepare_store() {
 }
 
 EpochContext SessionImpl::context() {
-  return {*layer, *transport, registry, tracker, chain, late, requests, store, options, job, bulk, group};
+  return {*layer,   *transport, registry, tracker, chain, late,
+          requests, store,      options,  job,     bulk,  group};
 }
 
 void SessionImpl::record(const char* event, std::uint64_t epoch_number,
@@ -416,9 +417,10 @@ void SessionImpl::note_commit(const io::EpochInfo& info) {
   failures_ = 0;
   chain.committed(info);
   for (const std::string& name : late.waiting()) {
-    log::warning("\"{}\" was in the checkpoint that this run continues from, and is in no later "
-                 "one: it has not been protected again",
-                 name);
+    log::warning(
+        "\"{}\" was in the checkpoint that this run continues from, and is in no later "
+        "one: it has not been protected again",
+        name);
   }
   late.clear();
   epoch = info.epoch;

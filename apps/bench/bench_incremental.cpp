@@ -4,9 +4,10 @@
 //   mpirun -n N bench_incremental read MIB
 //
 // PERMILLE of the pages of MIB MiB per rank are written to between two checkpoints, the same ones
-// each time (`contiguous`) or others each time, evenly spread (`scattered`). One JSON line per epoch.
-// Times are seconds of the slowest rank. CAIRN_INCREMENTAL and CAIRN_FULL_EVERY say how checkpoints
-// are made; they go to $CAIRN_DIR, plain files to the working directory, on the same disk.
+// each time (`contiguous`) or others each time, evenly spread (`scattered`). One JSON line per
+// epoch. Times are seconds of the slowest rank. CAIRN_INCREMENTAL and CAIRN_FULL_EVERY say how
+// checkpoints are made; they go to $CAIRN_DIR, plain files to the working directory, on the same
+// disk.
 #include <mpi.h>
 
 #include <chrono>
@@ -62,9 +63,9 @@ std::vector<std::size_t> choose(const Pages& pages, int permille, bool scattered
   const std::size_t count = std::max<std::size_t>(pages.count() * permille / 1000, 1);
   std::vector<std::size_t> chosen(count);
   for (std::size_t i = 0; i < count; ++i) {
-    chosen[i] = scattered ? (i * pages.count() / count + static_cast<std::size_t>(round)) %
-                                pages.count()
-                          : i;
+    chosen[i] = scattered
+                    ? (i * pages.count() / count + static_cast<std::size_t>(round)) % pages.count()
+                    : i;
   }
   return chosen;
 }
@@ -94,8 +95,8 @@ void run_epoch(cairn::Session& session, Pages& pages, Field& copy, int permille,
   const auto chosen = choose(pages, permille, scattered, round);
   const double touch = seconds_of([&] { write_to(pages, chosen, round); });
   Field dirty = gather(pages, chosen);
-  const double memory = seconds_of(
-      [&] { std::memcpy(copy.data(), dirty.data(), dirty.size() * sizeof(double)); });
+  const double memory =
+      seconds_of([&] { std::memcpy(copy.data(), dirty.data(), dirty.size() * sizeof(double)); });
   if (copy[dirty.size() - 1] != dirty.back()) fail("memcpy failed");
   const std::string path = "plain-" + std::to_string(rank);
   const double plain = seconds_of([&] { cairn::bench::write_plain(path, dirty); });
@@ -133,8 +134,8 @@ int main(int argc, char** argv) {
   {
     Pages pages{static_cast<std::size_t>(std::atoi(argv[2]))};
     cairn::Options options;
-    options.interval = writes ? cairn::Interval::every_safe_points(safe_points_per_epoch)
-                              : cairn::Interval::off();
+    options.interval =
+        writes ? cairn::Interval::every_safe_points(safe_points_per_epoch) : cairn::Interval::off();
     options.keep = 1000;
     options.application = "bench_incremental";
     cairn::Session session{MPI_COMM_WORLD, options};

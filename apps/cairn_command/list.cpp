@@ -40,9 +40,9 @@ ordered_json to_json(std::uint64_t epoch, const Status& status) {
 
 int list(const io::Store& store, bool json) {
   auto document = ordered_json::array();
-  std::vector<std::vector<std::string>> rows = {
-      {"EPOCH", "KIND", "PARENT", "PROTOCOL", "RANKS", "SIZE", "CHANGED", "IN FLIGHT", "BLOCKED",
-       "COMMITTED"}};
+  std::vector<std::vector<std::string>> rows = {{"EPOCH", "KIND", "PARENT", "PROTOCOL", "RANKS",
+                                                 "SIZE", "CHANGED", "IN FLIGHT", "BLOCKED",
+                                                 "COMMITTED"}};
   std::vector<std::string> problems;
   const std::time_t now = std::time(nullptr);
   for (const std::uint64_t epoch : store.epochs()) {
@@ -52,8 +52,7 @@ int list(const io::Store& store, bool json) {
       rows.push_back({fmt::to_string(epoch), std::string{info->kind()},
                       info->parent ? fmt::to_string(*info->parent) : "-", info->protocol,
                       fmt::to_string(info->ranks), human_bytes(info->bytes),
-                      human_bytes(info->changed_bytes),
-                      fmt::to_string(info->messages_in_flight),
+                      human_bytes(info->changed_bytes), fmt::to_string(info->messages_in_flight),
                       fmt::format("{:.3f} s", info->blocked_seconds),
                       human_age(info->committed_at, now)});
     } else {

@@ -118,13 +118,15 @@ int run(int argc, char** argv) {
   CLI::App* export_command = app.add_subcommand(
       "export", "Write a checkpoint, whatever it builds on, as one plain HDF5 file");
   export_command->add_option("DIR", arguments.directory, "Checkpoint directory")->required();
-  export_command->add_option("EPOCH", arguments.epochs, "Its number")->expected(1)->required();
+  std::string exported;
+  export_command->add_option("EPOCH", exported, "Its number")->required();
   export_command->add_option("OUT", arguments.output, "The file; it must not exist")->required();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? good : usage;
   }
+  if (export_command->parsed()) arguments.epochs = {exported};
   const Selection selection = select(arguments);
   const io::Store store{selection.directory};
   if (list_command->parsed()) {

@@ -1,8 +1,8 @@
 // changing_state: a program whose regions and objects change, grow, shrink, move, come and go.
 //
 // Every rank has the same names; what is in them depends on the rank. All of it follows from --seed
-// and the step, so after a restart the program goes on as if nothing had been. A digest of the whole
-// state is part of it: after a restart it must match, or the program ends with status 3. With
+// and the step, so after a restart the program goes on as if nothing had been. A digest of the
+// whole state is part of it: after a restart it must match, or the program ends with status 3. With
 // --check it ends after that.
 //
 // The last line of rank 0 is `result: <digest>`. It depends on --seed, --steps and the number of
@@ -55,6 +55,7 @@ class State {
       : session_(session), seed_(seed), rank_(static_cast<std::uint64_t>(rank)) {
     session.protect("step", step_);
     session.protect("digest", digest_);
+    session.protect("field", field_);
     session.protect_resizable("table", table_);
     session.serialize("names", names_);
     for (const auto& name : region_names) session.protect_later(name);
@@ -72,7 +73,8 @@ class State {
     std::mt19937_64 shared{mix(seed_, step_)};
     come_and_go(shared);
     std::mt19937_64 own{mix(mix(seed_, step_), rank_ + 1)};
-    change(table_, own, 120000);
+    change(table_, own, 40000);
+    for (int i = 0; i < 20; ++i) field_[own() % field_.size()] = own();
     for (const std::string& name : names_) {
       if (name[0] == 'r') {
         change(regions_[name], own, 60000);
@@ -86,6 +88,7 @@ class State {
   std::uint64_t step() const { return step_; }
   std::uint64_t digest() const {
     std::uint64_t sum = mix(step_, rank_);
+    for (const std::uint64_t value : field_) sum = mix(sum, value);
     for (const std::uint64_t value : table_) sum = mix(sum, value);
     for (const std::string& name : names_) {
       if (name[0] == 'r') {
@@ -148,6 +151,7 @@ class State {
   cairn::Session& session_;
   std::uint64_t seed_, rank_;
   std::uint64_t step_ = 0, digest_ = 0;
+  Region field_ = Region(300000);  // most of it stays as it is
   Region table_;
   std::vector<std::string> names_;
   std::map<std::string, Region> regions_;

@@ -49,6 +49,8 @@ def trial(workspace, number, seed, options, dice, tally):
         when = f"trial {number}, start {start} ({interval}, killed: {killed})"
         check_verified(directory, when)
         there = epochs(directory)
+        for entry in listed(directory).values():
+            tally[entry["kind"]] += 1
         for epoch in dice.sample(there, min(2, len(there))):
             check_epoch(workspace, directory, seed, epoch, options.ranks, when)
         if there and dice.random() < 0.5:
@@ -64,8 +66,6 @@ def trial(workspace, number, seed, options, dice, tally):
             check(outcome.result == reference.result,
                   f"{when}: result {outcome.result} instead of {reference.result}")
             break
-    for entry in listed(directory).values():
-        tally[entry["kind"]] += 1
     check_commands(workspace, directory)
 
 

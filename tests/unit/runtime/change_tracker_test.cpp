@@ -37,10 +37,8 @@ class Program {
     for (Item& item : items_) {
       Bytes* bytes = &item.bytes;
       if (item.object) bytes = &capture.objects.emplace_back(item.bytes);
-      capture.entries.push_back({item.name,
-                                 item.object ? ElementType::serialized : ElementType::uint8,
-                                 1,
-                                 {}});
+      capture.entries.push_back(
+          {item.name, item.object ? ElementType::serialized : ElementType::uint8, 1, {}});
       capture.slabs.push_back({bytes->data(), bytes->size(), {}, {}});
       capture.memory.emplace_back(*bytes);
     }
