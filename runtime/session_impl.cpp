@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -310,6 +311,27 @@ bool SessionImpl::due_here() const {
   return safe_point_index % options.interval.every == 0 || safe_point_index == retry_at_;
 }
 
+/// Whether a cut is to be expected about as soon as copying ahead of it takes. A guess of this
+/// rank's: nothing depends on it but time.
+bool SessionImpl::due_soon() {
+  const Interval& interval = options.interval;
+  if (!tracker.on() || interval.kind == Interval::Kind::off) return false;
+  if (interval.kind == Interval::Kind::seconds) {
+    return transport->now() >= due_ - snapshot->seconds_ahead();
+  }
+  const std::uint64_t passed = safe_point_index % interval.every;
+  if (passed == 1) {
+    interval_began_ = transport->now();
+  } else if (passed == interval.every / 2 && interval_began_ > 0) {
+    const double step = (transport->now() - interval_began_) / static_cast<double>(passed - 1);
+    const double left = static_cast<double>(interval.every - passed);
+    const double early =
+        std::min(left, std::ceil(snapshot->seconds_ahead() / std::max(step, 1e-9)));
+    ahead_from_ = interval.every - static_cast<std::uint64_t>(early);
+  }
+  return passed > 1 && passed >= ahead_from_;
+}
+
 Status SessionImpl::pass_safe_point(bool pinned, bool& committed) {
   committed = false;
   if (auto status = usable(); !status) return status;
@@ -323,6 +345,7 @@ Status SessionImpl::pass_safe_point(bool pinned, bool& committed) {
   if (!pinned) {
     if (options.interval.kind == Interval::Kind::off && snapshot->idle()) return {};
     absence_reported_ = false;
+    if (due_soon()) snapshot->copy_ahead();
     const bool begins = options.cut != "marker" || rank == 0;
     snapshot->pass_safe_point(safe_point_index, begins && due_here());
     layer->settle();

@@ -113,6 +113,7 @@ class SessionImpl : public mpi::Progress, public SnapshotHost {
   void prepare_store();
   void warn_of_other_arguments() const;
   bool due_here() const;
+  bool due_soon();
   void retire_old_epochs();
   void wait_for_retirement();
   /// B5: which of the program's requests may be pending at a cut.
@@ -136,6 +137,9 @@ class SessionImpl : public mpi::Progress, public SnapshotHost {
   int safe_regions_ = 0;       ///< that the program is in
   std::map<std::string, std::string> unprotected_;  ///< names that can't be protected, and why
 
+  double interval_began_ = 0;  ///< Interval::every: time of the first safe point after one is due
+  /// Interval::every: safe points since then from which on the next one is near.
+  std::uint64_t ahead_from_ = ~std::uint64_t{0};
   double due_ = 0;  ///< Interval::seconds: when the next checkpoint is due
   // The same on all ranks:
   int failures_ = 0;            ///< attempts that failed since the last committed epoch

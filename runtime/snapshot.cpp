@@ -53,6 +53,21 @@ void Snapshot::reserve() {
   [[maybe_unused]] const Status early = staging_.reserve(host_.context().registry.staged_bytes());
 }
 
+void Snapshot::copy_ahead() {
+  if (ahead_ || !protocol_.over()) return;
+  ahead_ = true;
+  const EpochContext context = host_.context();
+  auto captured = context.registry.capture_regions();
+  const bool delta = context.chain.next_parent().has_value();
+  if (!captured || !context.tracker.select_ahead(*captured, delta)) return;
+  if (staging_.reserve(capture::staged_bytes(*captured))) staging_.copy_ahead(*captured);
+}
+
+double Snapshot::seconds_ahead() const {
+  constexpr double shortest = 0.05, bytes_per_second = 1e9;
+  return shortest + static_cast<double>(staging_.reserved_bytes()) / bytes_per_second;
+}
+
 /// Whoever waits also drains, so that a peer in a rendezvous send can come here (I5).
 void Snapshot::wait_for(bool (protocol::GlobalSnapshot::*test)() const) {
   const mpi::WithoutPolling without_polling;
@@ -95,6 +110,7 @@ void Snapshot::capture(Status& why_not, bool& no_memory) {
   info_.application = context.job.application;
   info_.uuid = context.job.uuid;
   state_ = {};
+  ahead_ = false;
   if (why_not) why_not = copy(context, no_memory);
   counters_ = channel_counters(layer_);
   communicators_ = led_communicators(layer_, transport_.rank());

@@ -15,6 +15,8 @@ constexpr std::uint64_t smallest_watched = std::uint64_t{64} << 10;
 /// A state of which a delta would hold more than a half, or that is smaller than this, is written
 /// whole: the file is plain HDF5 then, and a restart reads no more than one.
 constexpr std::uint64_t smallest_state = std::uint64_t{1} << 20;
+/// After copies ahead of the cut in vain, so many cuts at most are without.
+constexpr int most_skipped = 64;
 
 bool hardly_less(std::uint64_t part, std::uint64_t state) {
   return state < smallest_state || part > state / 2;
@@ -49,6 +51,9 @@ struct ChangeTracker::Tracked {
   BlockHashes hashes;            // of the last committed epoch; empty: not known
   bool known = false;            // there is a committed epoch that this is compared with
   ByteRanges since_full;         // of the chain
+  std::span<std::byte> ahead;    // selected ahead of the cut; empty: not
+  ByteRanges ahead_ranges;       // of it
+  ByteRanges fresh;              // written to since
 
   bool by_pages() const { return !watched.empty() && !beginning; }
 };
@@ -88,10 +93,12 @@ Result<io::FoundChanges> ChangeTracker::Cut::find(const std::stop_token& cancell
     if (!delta) continue;
     part.since_full = unite(part.since_full, part.changed);
     found.chain_bytes += total_bytes(part.since_full);
-    for (std::size_t r = 0; r < part.changed.size(); ++r) {
-      const ByteRange range = part.changed[r];
+    const Selection& selection = part.selection;
+    const ByteRanges& ranges = selection.whole ? part.changed : selection.ranges;
+    for (std::size_t r = 0; r < ranges.size(); ++r) {
+      const ByteRange range = ranges[r];
       const std::byte* data =
-          part.selection.whole ? part.content.data() + range.first : part.selection.data[r];
+          selection.whole ? part.content.data() + range.first : selection.data[r];
       io::add_changes(found.changes, i, range.first, range.last, data);
     }
   }
@@ -124,6 +131,7 @@ void ChangeTracker::forget(Tracked& tracked) {
 /// From now on; what was written before is not known of.
 void ChangeTracker::watch(Tracked& tracked, std::span<std::byte> memory) {
   forget(tracked);
+  tracked.ahead = {};
   tracked.pending = all_of(memory.size());
   if (pages_->watch(memory)) {
     tracked.watched = memory;
@@ -140,9 +148,10 @@ void ChangeTracker::follow_pages(Tracked& tracked, std::span<std::byte> memory) 
     watch(tracked, memory);
     return;
   }
-  const auto written = pages_->changed(memory);
+  auto written = pages_->changed(memory);
   if (written.ok()) {
     tracked.pending = unite(tracked.pending, *written);
+    tracked.fresh = std::move(*written);
   } else {
     watch(tracked, memory);
   }
@@ -161,28 +170,20 @@ void ChangeTracker::follow(Tracked& tracked, const Capture& capture, std::size_t
   if (tracked.watched.empty()) tracked.beginning = false;
 }
 
-void ChangeTracker::select(Capture& capture, bool delta) {
-  capture.selected.assign(capture.slabs.size(), {});
-  if (!on()) return;
-  cut_ = std::make_shared<Cut>();
-  cut_->delta = delta;
+ChangeTracker::Tracked& ChangeTracker::find(const io::Entry& entry) {
+  Tracked& tracked = tracked_[entry.name];
+  if (tracked.entry == entry) return tracked;
+  forget(tracked);
+  tracked = {};
+  tracked.entry = entry;
+  tracked.watchable = pages_ && entry.type != ElementType::serialized;
+  if (tracked.watchable) tracked.choice = TrackingChoice{Tracking::pages};
+  return tracked;
+}
+
+void ChangeTracker::drop_all_but(const std::vector<io::Entry>& entries) {
   std::set<std::string_view> present;
-  std::uint64_t selected = 0;
-  for (std::size_t i = 0; i < capture.slabs.size(); ++i) {
-    const io::Entry& entry = capture.entries[i];
-    present.insert(entry.name);
-    Tracked& tracked = tracked_[entry.name];
-    if (!(tracked.entry == entry)) {
-      forget(tracked);
-      tracked = {};
-      tracked.entry = entry;
-      tracked.watchable = pages_ && entry.type != ElementType::serialized;
-      if (tracked.watchable) tracked.choice = TrackingChoice{Tracking::pages};
-    }
-    follow(tracked, capture, i);
-    cut_->state_bytes += bytes_of(capture, i);
-    selected += tracked.by_pages() ? total_bytes(tracked.pending) : bytes_of(capture, i);
-  }
+  for (const io::Entry& entry : entries) present.insert(entry.name);
   for (auto item = tracked_.begin(); item != tracked_.end();) {
     if (present.contains(item->first)) {
       ++item;
@@ -191,17 +192,85 @@ void ChangeTracker::select(Capture& capture, bool delta) {
     forget(item->second);
     item = tracked_.erase(item);
   }
+}
+
+bool ChangeTracker::select_ahead(Capture& capture, bool delta) {
+  if (!pages_ || ahead_ || cut_ != nullptr) return false;
+  if (skip_ahead_ > 0) {
+    --skip_ahead_;
+    return false;
+  }
+  Selection none;
+  none.whole = false;
+  capture.selected.assign(capture.slabs.size(), none);
+  std::vector<Tracked*> ready(capture.slabs.size());
+  std::uint64_t state = 0, selected = 0;
+  for (std::size_t i = 0; i < capture.slabs.size(); ++i) {
+    const auto known = tracked_.find(capture.entries[i].name);
+    const auto memory = capture.memory[i];
+    state += memory.size();
+    const bool same = known != tracked_.end() && known->second.entry == capture.entries[i] &&
+                      known->second.by_pages() && known->second.watched.data() == memory.data() &&
+                      known->second.watched.size() == memory.size();
+    if (same) follow_pages(known->second, memory);
+    const bool watched = same && known->second.by_pages();
+    if (watched) ready[i] = &known->second;
+    selected += watched ? total_bytes(known->second.pending) : memory.size();
+  }
+  const bool whole = !delta || hardly_less(selected, state);
+  ahead_bytes_ = 0;
+  for (std::size_t i = 0; i < ready.size(); ++i) {
+    if (ready[i] == nullptr) continue;
+    Tracked& tracked = *ready[i];
+    tracked.ahead = capture.memory[i];
+    tracked.ahead_ranges = whole ? all_of(tracked.ahead.size()) : tracked.pending;
+    ahead_bytes_ += total_bytes(tracked.ahead_ranges);
+    capture.selected[i].ranges = tracked.ahead_ranges;
+    for (const ByteRange& range : tracked.ahead_ranges) {
+      capture.selected[i].data.push_back(capture.slabs[i].data + range.first);
+    }
+  }
+  ahead_ = ahead_bytes_ > 0;
+  return ahead_;
+}
+
+void ChangeTracker::select(Capture& capture, bool delta) {
+  capture.selected.assign(capture.slabs.size(), {});
+  if (!on()) return;
+  cut_ = std::make_shared<Cut>();
+  cut_->delta = delta;
+  std::uint64_t selected = 0, again = 0;
+  for (std::size_t i = 0; i < capture.slabs.size(); ++i) {
+    Tracked& tracked = find(capture.entries[i]);
+    follow(tracked, capture, i);
+    cut_->state_bytes += bytes_of(capture, i);
+    selected += tracked.by_pages() ? total_bytes(tracked.pending) : bytes_of(capture, i);
+  }
+  drop_all_but(capture.entries);
   cut_->whole = !delta || hardly_less(selected, cut_->state_bytes);
-  for (std::size_t i = 0; !cut_->whole && i < capture.slabs.size(); ++i) {
-    const Tracked& tracked = tracked_.at(capture.entries[i].name);
+  for (std::size_t i = 0; i < capture.slabs.size(); ++i) {
+    Tracked& tracked = tracked_.at(capture.entries[i].name);
     if (!tracked.by_pages()) continue;
     Selection& selection = capture.selected[i];
-    selection.whole = false;
+    selection.ahead = !tracked.ahead.empty() && tracked.ahead.data() == capture.memory[i].data() &&
+                      tracked.ahead.size() == capture.memory[i].size();
+    if (selection.ahead) {
+      again +=
+          total_bytes(tracked.fresh) - total_bytes(subtract(tracked.fresh, tracked.ahead_ranges));
+      selection.fresh = std::move(tracked.fresh);
+    }
+    tracked.ahead = {};
+    selection.whole = cut_->whole;
+    if (selection.whole) continue;
     selection.ranges = tracked.pending;
     for (const ByteRange& range : selection.ranges) {
       selection.data.push_back(capture.slabs[i].data + range.first);
     }
   }
+  if (!std::exchange(ahead_, false)) return;
+  const bool in_vain = again > ahead_bytes_ / 2;
+  skip_ahead_ = in_vain ? next_skip_ : 0;
+  next_skip_ = in_vain ? std::min(2 * next_skip_, most_skipped) : 1;
 }
 
 io::FindChanges ChangeTracker::finder(const Capture& capture) {

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <cairn/status.hpp>
 
@@ -42,6 +43,11 @@ class ChangeTracker {
   /// Fills in capture.selected. `delta`: the epoch may build on the last committed one; else all
   /// is selected. When so much has changed that a delta is not worth it, all is, too.
   void select(Capture& capture, bool delta);
+  /// Before the cut: selects what has changed so far of what is tracked by pages, so that it is
+  /// copied already; select() then tells what has been written to since. All that is not, is not
+  /// selected. False when it is not worth it: what was selected so was written to again before the
+  /// last cuts.
+  bool select_ahead(Capture& capture, bool delta);
   /// The slabs' data, and that of what is selected, is what is written. The function outlives
   /// neither that memory nor this object; it runs before committed() or aborted().
   io::FindChanges finder(const Capture& capture);
@@ -54,7 +60,9 @@ class ChangeTracker {
   struct Tracked;
   struct Cut;
 
+  Tracked& find(const io::Entry& entry);
   void follow(Tracked& tracked, const Capture& capture, std::size_t slab);
+  void drop_all_but(const std::vector<io::Entry>& entries);
   void follow_pages(Tracked& tracked, std::span<std::byte> memory);
   void watch(Tracked& tracked, std::span<std::byte> memory);
   void forget(Tracked& tracked);
@@ -64,7 +72,10 @@ class ChangeTracker {
   std::string fallback_;
   TrackingCosts costs_;
   std::map<std::string, Tracked> tracked_;  // by name
-  std::shared_ptr<Cut> cut_;                // the thread's while finder()'s function runs
+  bool ahead_ = false;                      // select_ahead() since the last cut
+  std::uint64_t ahead_bytes_ = 0;
+  int skip_ahead_ = 0, next_skip_ = 1;
+  std::shared_ptr<Cut> cut_;  // the thread's while finder()'s function runs
 };
 
 }  // namespace cairn::capture

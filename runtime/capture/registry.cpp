@@ -115,14 +115,17 @@ std::uint64_t Registry::staged_bytes() const {
   return bytes;
 }
 
-Result<Capture> Registry::capture() const {
+Result<Capture> Registry::capture() const { return capture(true); }
+Result<Capture> Registry::capture_regions() const { return capture(false); }
+
+Result<Capture> Registry::capture(bool objects) const {
   Capture capture;
   capture.objects.reserve(items_.size());
   for (const auto& item : items_) {
     io::Slab slab;
     if (item.save) {
       auto& bytes = capture.objects.emplace_back();
-      if (auto status = save_object(item, bytes); !status) return status;
+      if (auto status = objects ? save_object(item, bytes) : Status{}; !status) return status;
       slab.data = bytes.data();
       slab.count = bytes.size();
     } else {

@@ -30,8 +30,10 @@ struct Item {
 /// What of a slab is to be written.
 struct Selection {
   bool whole = true;
-  ByteRanges ranges;                   ///< of the slab, when not whole
+  ByteRanges ranges;                   ///< of the slab, when not whole; they may touch
   std::vector<const std::byte*> data;  ///< of each range
+  bool ahead = false;                  ///< copies may have been made ahead of the cut
+  ByteRanges fresh;                    ///< and this has been written to since
 };
 
 /// The state of this rank at a safe point, ready to be written: regions are not copied.
@@ -65,8 +67,12 @@ class Registry {
   /// Captures everything. Local. invalid_argument: a vector no longer fits its shape, or an object
   /// could not be serialized; names it.
   Result<Capture> capture() const;
+  /// The same without objects: they are empty.
+  Result<Capture> capture_regions() const;
 
  private:
+  Result<Capture> capture(bool objects) const;
+
   std::vector<Item> items_;
 };
 

@@ -4,10 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include <cairn/status.hpp>
 
 #include "base/background_thread.hpp"
+#include "runtime/capture/ahead_copies.hpp"
 #include "runtime/capture/registry.hpp"
 
 namespace cairn::capture {
@@ -37,6 +39,11 @@ class Staging {
   /// False while memory is being faulted in: a copy would be slower, no more.
   bool ready();
 
+  /// Begins to copy what is selected, which is ranges, in the background, while the program goes on
+  /// and may change or free it. copy() takes of it what Selection::fresh leaves. Room as for
+  /// copy().
+  void copy_ahead(const Capture& capture);
+
   /// Copies what is selected of the regions and has the capture point to the copies. Objects, which
   /// have memory of their own, stay where they are. The copies last until the next copy() or
   /// reserve(). busy: there is not enough room; the capture is as before.
@@ -44,13 +51,20 @@ class Staging {
 
  private:
   Status grow(std::uint64_t bytes);
-  std::byte* copy_to(std::byte* next, const std::byte*& data, std::uint64_t bytes);
+  std::byte* place(std::uint64_t bytes);
+  void end_ahead(bool keep);
+  std::vector<CopyPiece> plan(const Capture& capture, std::size_t i) const;
+  void copy_slab(std::vector<CopyPiece>& pieces, Capture& capture, std::size_t i);
 
   std::uint64_t limit_bytes_;
   int sharers_;
   std::byte* memory_ = nullptr;
   std::uint64_t mapped_bytes_ = 0;
   std::optional<BackgroundThread> thread_;  // while there is something to fault in
+  std::byte* next_ = nullptr;               // free memory
+  std::vector<CopyPiece> ahead_;            // the copier's, while that is not idle
+  AheadCopies ahead_copies_;
+  BackgroundThread copier_;
 };
 
 }  // namespace cairn::capture

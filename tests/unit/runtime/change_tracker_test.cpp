@@ -5,10 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <deque>
 #include <map>
 #include <random>
+#include <thread>
 
 #include "runtime/capture/chain.hpp"
 #include "runtime/capture/staging.hpp"
@@ -127,7 +129,7 @@ INSTANTIATE_TEST_SUITE_P(Modes, Tracker,
 
 TEST_P(Tracker, MissesNothing) {
   const auto [mode, staged] = GetParam();
-  int deltas = 0;
+  int deltas = 0, ahead = 0;
   for (std::uint64_t seed = 1; seed <= 5; ++seed) {
     Program program{seed};
     ChangeTracker tracker{mode};
@@ -136,8 +138,19 @@ TEST_P(Tracker, MissesNothing) {
     bool has_parent = false;
     for (int epoch = 0; epoch < 25; ++epoch) {
       program.go_on();
-      Capture capture = program.capture();
       const bool delta = has_parent && program.below(8) != 0;
+      if (staged && program.below(2) == 0) {
+        Capture soon = program.capture();
+        if (tracker.select_ahead(soon, delta)) {
+          ASSERT_TRUE(staging.reserve(staged_bytes(soon)).ok());
+          staging.copy_ahead(soon);
+          ++ahead;
+          // All of it is copied by the cut, or a part.
+          if (program.below(2) == 0) std::this_thread::sleep_for(std::chrono::milliseconds{2});
+          program.go_on();
+        }
+      }
+      Capture capture = program.capture();
       tracker.select(capture, delta);
       const auto now = program.content();
       if (staged) {
@@ -163,6 +176,7 @@ TEST_P(Tracker, MissesNothing) {
     }
   }
   EXPECT_GT(deltas, 15);
+  if (staged && mode != TrackingMode::hash && PageTracker::open()) EXPECT_GT(ahead, 5);
 }
 
 TEST(ChangeTracker, FindsNothingWhereNothingHasChanged) {
