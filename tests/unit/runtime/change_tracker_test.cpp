@@ -176,7 +176,9 @@ TEST_P(Tracker, MissesNothing) {
     }
   }
   EXPECT_GT(deltas, 15);
-  if (staged && mode != TrackingMode::hash && PageTracker::open()) EXPECT_GT(ahead, 5);
+  if (staged && mode != TrackingMode::hash && PageTracker::open()) {
+    EXPECT_GT(ahead, 5);
+  }
 }
 
 TEST(ChangeTracker, FindsNothingWhereNothingHasChanged) {
