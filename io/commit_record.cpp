@@ -31,9 +31,9 @@ ordered_json state_to_json(const StateIndex& state) {
           {"table_checksums", sums}};
 }
 
-bool state_from_json(const json& file, std::string_view name, StateIndex& state) {
+bool state_from_json(const json& file, StateIndex& state) {
   std::string sum;
-  if (!file.is_object() || !get(file, "name", state.name) || state.name != name) return false;
+  if (!file.is_object() || !get(file, "name", state.name)) return false;
   if (!get(file, "size", state.bytes) || !get(file, "metadata_checksum", sum)) return false;
   if (!from_hex(sum, state.metadata_checksum)) return false;
   const auto datasets = file.find("datasets");
@@ -63,25 +63,44 @@ bool info_from_json(const json& document, EpochInfo& info) {
   } else if (!parent->is_null()) {
     if (!get(document, "parent", info.parent.emplace())) return false;
   }
-  return get(document, "epoch", info.epoch) && get(document, "kind", info.kind) &&
-         get(document, "protocol", info.protocol) && get(document, "ranks", info.ranks) &&
-         info.ranks >= 1 && get(document, "application", info.application) &&
-         get(document, "uuid", info.uuid) && get(document, "safe_point", info.safe_point) &&
+  return get(document, "epoch", info.epoch) && get(document, "protocol", info.protocol) &&
+         get(document, "ranks", info.ranks) && info.ranks >= 1 &&
+         get(document, "application", info.application) && get(document, "uuid", info.uuid) &&
+         get(document, "safe_point", info.safe_point) &&
          get(document, "messages_in_flight", info.messages_in_flight) &&
          get(document, "blocked_seconds", info.blocked_seconds) &&
          get(document, "bytes", info.bytes) && get(document, "committed_at", info.committed_at);
 }
 
+/// Since version 3. Before, all epochs are full.
+bool form_from_json(const json& document, int version, EpochInfo& info) {
+  if (version < 3) {
+    info.state_bytes = info.changed_bytes = info.bytes;
+    return !info.parent;
+  }
+  std::string id;
+  std::string parent_id;
+  return get(document, "id", id) && from_hex(id, info.id) && info.id != 0 &&
+         (!info.parent || (*info.parent < info.epoch && get(document, "parent_id", parent_id) &&
+                           from_hex(parent_id, info.parent_id))) &&
+         get(document, "compression", info.compression) &&
+         get(document, "state_bytes", info.state_bytes) &&
+         get(document, "changed_bytes", info.changed_bytes) &&
+         get(document, "chain_bytes", info.chain_bytes);
+}
+
 bool from_json(const json& document, CommitRecord& record) {
   if (!info_from_json(document, record.info)) return false;
   if (!get(document, "format_version", record.version)) return false;
+  if (!form_from_json(document, record.version, record.info)) return false;
   const auto files = document.find("files");
   if (files == document.end() || !files->is_array() || files->empty()) return false;
-  if (!state_from_json((*files)[0], state_file, record.state)) return false;
+  if (!state_from_json((*files)[0], record.state)) return false;
+  if (record.state.name != state_file && record.state.name != compacted_file) return false;
   std::uint64_t bytes = record.state.bytes;
   for (std::size_t i = 1; i < files->size(); ++i) {
     StateIndex& node = record.nodes.emplace_back();
-    if (!state_from_json((*files)[i], node_file_name(i - 1), node)) return false;
+    if (!state_from_json((*files)[i], node) || node.name != node_file_name(i - 1)) return false;
     bytes += node.bytes;
   }
   return record.info.bytes == bytes;
@@ -94,8 +113,14 @@ std::string format_commit(const CommitRecord& record) {
   ordered_json document;
   document["format_version"] = format_version;
   document["epoch"] = info.epoch;
-  document["kind"] = info.kind;
+  document["id"] = to_hex(info.id);
+  document["kind"] = info.kind();
   document["parent"] = info.parent ? ordered_json(*info.parent) : ordered_json(nullptr);
+  document["parent_id"] = info.parent ? ordered_json(to_hex(info.parent_id)) : nullptr;
+  document["compression"] = info.compression;
+  document["state_bytes"] = info.state_bytes;
+  document["changed_bytes"] = info.changed_bytes;
+  document["chain_bytes"] = info.chain_bytes;
   document["protocol"] = info.protocol;
   document["ranks"] = info.ranks;
   document["application"] = info.application;

@@ -71,7 +71,9 @@ bool write_attributes(hid_t file, const EpochInfo& info) {
          write_attribute(file, "application", info.application) &&
          write_attribute(file, "uuid", info.uuid) &&
          write_attribute(file, "protocol", info.protocol) &&
-         write_attribute(file, "kind", info.kind) &&
+         write_attribute(file, "kind", std::string{info.kind()}) &&
+         write_attribute(file, "compression", info.compression) &&
+         (!info.parent || write_attribute(file, "parent", *info.parent)) &&
          write_attribute(file, "safe_point", info.safe_point);
 }
 
@@ -184,10 +186,11 @@ Status create_entries(hid_t file, const std::vector<Entry>& entries, const Shape
 
 Status create_virtual_entries(hid_t file, const std::vector<Entry>& entries, const Shapes& shapes,
                               const RankBoxes& boxes) {
+  const std::size_t first = boxes.entries() - entries.size();  // those stored are the last ones
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const std::string path = dataset_path(entries[i]);
     const Handle type = element_datatype(entries[i].type, entries[i].element_bytes);
-    if (!create_virtual_dataset(file, path, type.get(), shapes[i], boxes.mappings(i))) {
+    if (!create_virtual_dataset(file, path, type.get(), shapes[i], boxes.mappings(first + i))) {
       return refused(path);
     }
   }
@@ -229,17 +232,21 @@ Result<StateImage> make_file(const EpochInfo& info,
 
 }  // namespace
 
-Layout::Layout(const std::vector<Entry>& entries, const Amounts& totals, DataPlace place)
-    : entries_(entries), place_(place) {
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    const auto& global = entries[i].global_shape;
+Layout::Layout(const std::vector<Entry>& stored, std::size_t described, const Amounts& totals,
+               DataPlace place)
+    : stored_(stored), place_(place) {
+  for (std::size_t i = 0; i < stored.size(); ++i) {
+    const auto& global = stored[i].global_shape;
     shapes_.push_back(global.empty() ? std::vector{totals.elements(i)} : global);
   }
-  rows_[entry_rows] = entries.size();
+  const bool by_changes = stored.size() == 1 && stored[0] == changes_entry();
+  rows_[entry_rows] = described;
   rows_[rank_rows] = totals[Amounts::ranks];
-  rows_[slab_rows] = totals[Amounts::ranks] * entries.size();
+  rows_[slab_rows] = totals[Amounts::ranks] * described;
   rows_[block_rows] = totals[Amounts::blocks];
-  rows_[place_rows] = place == DataPlace::nodes ? rows_[slab_rows] : 0;
+  rows_[place_rows] = place == DataPlace::nodes ? totals[Amounts::ranks] * stored.size() : 0;
+  rows_[delta_rank_rows] = by_changes ? totals[Amounts::ranks] : 0;
+  rows_[change_rows] = totals[Amounts::changes];
   rows_[communicator_rows] = totals[Amounts::communicators];
   rows_[counter_rows] = totals[Amounts::counters];
   rows_[message_rows] = totals[Amounts::messages];
@@ -249,29 +256,32 @@ Layout::Layout(const std::vector<Entry>& entries, const Amounts& totals, DataPla
 Result<StateImage> Layout::make_image(const EpochInfo& info, Content content,
                                       const RankBoxes* boxes) const {
   return make_file(info, [&](hid_t file, StateImage& image) -> Status {
-    if (!create_groups(file, {regions_group, objects_group, index_group, channels_group})) {
+    if (!create_groups(file,
+                       {regions_group, objects_group, delta_group, index_group, channels_group})) {
       return refused("the groups");
     }
     if (place_ == DataPlace::state) {
-      if (auto status = create_entries(file, entries_, shapes_, image); !status) return status;
+      if (auto status = create_entries(file, stored_, shapes_, image); !status) return status;
     }
     if (content == Content::data) return {};
     if (place_ == DataPlace::nodes) {
-      if (auto s = create_virtual_entries(file, entries_, shapes_, *boxes); !s) return s;
+      if (auto s = create_virtual_entries(file, stored_, shapes_, *boxes); !s) return s;
     }
     return create_tables(file, *this, image);
   });
 }
 
 Result<StateImage> make_node_image(const EpochInfo& info, std::uint64_t node,
-                                   const std::vector<Entry>& entries,
+                                   const std::vector<Entry>& stored,
                                    const std::vector<std::uint64_t>& elements) {
   return make_file(info, [&](hid_t file, StateImage& image) -> Status {
     if (!write_attribute(file, "node", node)) return refused("the attributes");
-    if (!create_groups(file, {regions_group, objects_group})) return refused("the groups");
+    if (!create_groups(file, {regions_group, objects_group, delta_group})) {
+      return refused("the groups");
+    }
     Shapes shapes;
     for (const std::uint64_t count : elements) shapes.push_back({count});
-    return create_entries(file, entries, shapes, image);
+    return create_entries(file, stored, shapes, image);
   });
 }
 

@@ -39,12 +39,14 @@ enum class DataPlace { state, nodes };
 /// Sizes of everything, summed over the ranks.
 class Layout {
  public:
-  Layout(const std::vector<Entry>& entries, const Amounts& totals,
+  /// `stored`: the entries that have datasets of their own, or changes_entry() alone. `described`:
+  /// how many entries there are. `stored` stays where it is.
+  Layout(const std::vector<Entry>& stored, std::size_t described, const Amounts& totals,
          DataPlace place = DataPlace::state);
 
   std::uint64_t rows(TableId table) const { return rows_[table]; }
   std::uint64_t payload_bytes() const { return payload_bytes_; }
-  /// Shape of an entry's dataset.
+  /// Shape of a stored entry's dataset.
   const std::vector<std::uint64_t>& shape(std::size_t entry) const { return shapes_[entry]; }
 
   enum class Content { data, everything };
@@ -56,7 +58,7 @@ class Layout {
                                 const RankBoxes* boxes = nullptr) const;
 
  private:
-  const std::vector<Entry>& entries_;
+  const std::vector<Entry>& stored_;
   std::vector<std::vector<std::uint64_t>> shapes_;
   std::array<std::uint64_t, table_count> rows_{};
   std::uint64_t payload_bytes_ = 0;
@@ -66,7 +68,7 @@ class Layout {
 /// The same for the file of a node: the entries as 1-D datasets of so many elements, in which the
 /// slabs of the node's ranks follow one another.
 Result<StateImage> make_node_image(const EpochInfo& info, std::uint64_t node,
-                                   const std::vector<Entry>& entries,
+                                   const std::vector<Entry>& stored,
                                    const std::vector<std::uint64_t>& elements);
 
 }  // namespace cairn::io

@@ -5,9 +5,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <span>
 
 #include "base/checksum.hpp"
+#include "io/changes.hpp"
+#include "io/compression.hpp"
 #include "io/geometry.hpp"
 #include "io/hdf5.hpp"
 
@@ -25,7 +28,7 @@ class Loader {
   Status check_metadata(const File& file, const StateIndex& state) const;
   Status check_tables();
   Status load_entries();
-  Status check_entry(const Entry& entry);
+  Status find_datasets();
   Status load_communicators();
   Status load_ranks(std::optional<int> only_rank);
   Status check_rank(const RankRow& row, std::uint64_t number, const RankRow* before) const;
@@ -34,6 +37,9 @@ class Loader {
   Status load_node(std::uint64_t number, bool keep_open);
   Status check_slabs() const;
   bool place_fits(const SlabRow& row, const PlaceRow* place) const;
+  Status load_changes();
+  Status check_changes(std::size_t rank) const;
+  bool changes_make_sense(std::size_t rank) const;
   Status check_blocks(const SlabRow& slab, std::uint64_t slab_bytes) const;
   Status check_messages() const;
 
@@ -65,6 +71,9 @@ Status Loader::load(std::optional<int> only_rank) {
   if (auto status = load_rank_rows(); !status) return status;
   if (auto status = load_nodes(only_rank); !status) return status;
   if (auto status = check_slabs(); !status) return status;
+  for (std::size_t i = 0; i < index_.deltas.size(); ++i) {
+    if (auto status = check_changes(i); !status) return status;
+  }
   return check_messages();
 }
 
@@ -141,26 +150,37 @@ Status Loader::load_entries() {
     }
     Entry entry{std::string(row.name, length), type, row.element_bytes, {}};
     entry.global_shape.assign(row.global_shape, row.global_shape + row.dims);
-    if (auto status = check_entry(entry); !status) return status;
+    if (!volume(entry.global_shape)) {
+      return damaged(fmt::format("the shape of '{}' makes no sense", entry.name));
+    }
     index_.entries.push_back(std::move(entry));
   }
-  return {};
+  return find_datasets();
 }
 
-/// Notes its extent when it is in state.h5.
-Status Loader::check_entry(const Entry& entry) {
-  const auto elements = volume(entry.global_shape);
-  if (!elements) return damaged(fmt::format("the shape of '{}' makes no sense", entry.name));
-  if (!index_.commit.nodes.empty()) return {};
-  const auto dataset = index_.commit.state.datasets.find(dataset_path(entry));
-  if (dataset == index_.commit.state.datasets.end()) {
-    return damaged(fmt::format("'{}' has no dataset", entry.name));
+/// Notes their extents when they are in state.h5.
+Status Loader::find_datasets() {
+  const StateIndex& state = index_.commit.state;
+  const bool in_nodes = !index_.commit.nodes.empty();
+  const StateIndex& holder = in_nodes ? index_.commit.nodes.front() : state;
+  index_.by_changes = holder.datasets.contains(changes_dataset);
+  if (!index_.by_changes && index_.commit.info.parent) {
+    return damaged("it builds on another epoch, but does not say what has changed");
   }
-  const std::uint64_t bytes = dataset->second.bytes;
-  const bool fits = bytes % entry.element_bytes == 0 &&
-                    (entry.global_shape.empty() || bytes / entry.element_bytes == *elements);
-  if (!fits) return damaged(fmt::format("the dataset of '{}' has another size", entry.name));
-  index_.extents.push_back(dataset->second);
+  index_.stored = index_.by_changes ? std::vector{changes_entry()} : index_.entries;
+  for (std::size_t i = 0; !in_nodes && i < index_.stored.size(); ++i) {
+    const Entry& entry = index_.stored[i];
+    const auto dataset = state.datasets.find(dataset_path(entry));
+    if (dataset == state.datasets.end()) {
+      return damaged(fmt::format("'{}' has no dataset", entry.name));
+    }
+    const std::uint64_t bytes = dataset->second.bytes;
+    const bool fits =
+        bytes % entry.element_bytes == 0 &&
+        (entry.global_shape.empty() || bytes / entry.element_bytes == *volume(entry.global_shape));
+    if (!fits) return damaged(fmt::format("the dataset of '{}' has another size", entry.name));
+    index_.extents.push_back(dataset->second);
+  }
   return {};
 }
 
@@ -170,6 +190,7 @@ Status Loader::load_communicators() {
   for (const CommunicatorRow& row : rows) {
     const std::size_t length = ::strnlen(row.label, sizeof row.label);
     index_.communicators.push_back({row.id, std::string(row.label, length), row.size});
+    index_.communicator_roots.push_back(static_cast<int>(row.root));
   }
   return {};
 }
@@ -178,7 +199,8 @@ Status Loader::load_ranks(std::optional<int> only_rank) {
   const auto count = static_cast<std::uint64_t>(index_.commit.info.ranks);
   if (row_count(rank_rows) != count || row_count(slab_rows) / count != index_.entries.size() ||
       row_count(slab_rows) % count != 0 ||
-      row_count(place_rows) != (index_.commit.nodes.empty() ? 0 : row_count(slab_rows))) {
+      row_count(place_rows) != (index_.commit.nodes.empty() ? 0 : count * index_.stored.size()) ||
+      row_count(delta_rank_rows) != (index_.by_changes ? count : 0)) {
     return damaged("its index is for another number of ranks");
   }
   if (!only_rank) {
@@ -230,10 +252,15 @@ Status Loader::load_rank_rows() {
     return s;
   }
   if (!index_.commit.nodes.empty()) {
-    if (auto s = load_rows(place_rows, first.rank * entries, index_.slabs.size(), index_.places);
+    const std::uint64_t stored = index_.stored.size();
+    if (auto s =
+            load_rows(place_rows, first.rank * stored, index_.ranks.size() * stored, index_.places);
         !s) {
       return s;
     }
+  }
+  if (index_.by_changes) {
+    if (auto s = load_changes(); !s) return s;
   }
   if (auto s = load_rows(block_rows, first.first_block,
                          last.first_block + last.blocks - first.first_block, index_.blocks);
@@ -272,7 +299,7 @@ Status Loader::load_node(std::uint64_t number, bool keep_open) {
   auto file = open_indexed(directory_, described);
   if (!file) return file.status();
   if (auto status = check_metadata(*file, described); !status) return status;
-  for (const Entry& entry : index_.entries) {
+  for (const Entry& entry : index_.stored) {
     const auto dataset = described.datasets.find(dataset_path(entry));
     if (dataset == described.datasets.end() || dataset->second.bytes % entry.element_bytes != 0) {
       return {Code::corruption, fmt::format("{}: '{}' has no dataset, or one of another size",
@@ -302,7 +329,7 @@ bool Loader::place_fits(const SlabRow& row, const PlaceRow* place) const {
     return inside(entry.global_shape, {row.offset, dims}, {row.shape, dims}) &&
            volume({row.shape, dims}) == row.count;
   }
-  return place != nullptr ||
+  return place != nullptr || index_.by_changes ||
          within(row.start, index_.extents[row.entry].bytes / entry.element_bytes);
 }
 
@@ -311,12 +338,17 @@ Status Loader::check_slabs() const {
     const SlabRow& row = index_.slabs[i];
     const std::size_t number = i % index_.entries.size();
     const Entry& entry = index_.entries[number];
-    const PlaceRow* place = index_.places.empty() ? nullptr : &index_.places[i];
+    const bool placed = !index_.places.empty() && !index_.by_changes;
+    const PlaceRow* place = placed ? &index_.places[i] : nullptr;
     if (row.entry != number || row.rank != index_.ranks[i / index_.entries.size()].rank ||
         !place_fits(row, place)) {
       return damaged(
           fmt::format("/index/slabs makes no sense for '{}' of rank {}", entry.name, row.rank));
     }
+    if (row.count > std::numeric_limits<std::uint64_t>::max() / entry.element_bytes) {
+      return damaged(fmt::format("the slab of '{}' of rank {} is too large", entry.name, row.rank));
+    }
+    if (index_.by_changes) continue;
     if (auto s = check_blocks(row, row.count * entry.element_bytes); !s) return s;
   }
   return {};
@@ -335,6 +367,70 @@ Status Loader::check_blocks(const SlabRow& slab, std::uint64_t slab_bytes) const
   return good ? Status{}
               : damaged(fmt::format("/index/blocks makes no sense for '{}' of rank {}",
                                     index_.entries[slab.entry].name, slab.rank));
+}
+
+Status Loader::load_changes() {
+  const std::uint64_t ranks = index_.ranks.size();
+  if (auto s = load_rows(delta_rank_rows, index_.ranks.front().rank, ranks, index_.deltas); !s) {
+    return s;
+  }
+  const DeltaRankRow& first = index_.deltas.front();
+  index_.first_change = first.first_change;
+  std::uint64_t next = first.first_change;
+  for (std::size_t i = 0; i < index_.deltas.size(); ++i) {
+    const DeltaRankRow& row = index_.deltas[i];
+    if (row.rank != index_.ranks[i].rank || row.first_change != next ||
+        row.changes > row_count(change_rows) - std::min(row_count(change_rows), next)) {
+      return damaged(fmt::format("/delta/ranks makes no sense for rank {}", index_.ranks[i].rank));
+    }
+    next += row.changes;
+  }
+  return load_rows(change_rows, index_.first_change, next - index_.first_change, index_.changes);
+}
+
+Status Loader::check_changes(std::size_t rank) const {
+  const DeltaRankRow& delta = index_.deltas[rank];
+  const auto within = [&](std::uint64_t start, std::uint64_t bytes) {
+    return start <= bytes && delta.bytes <= bytes - start;
+  };
+  bool good = changes_make_sense(rank);
+  if (index_.places.empty()) {
+    good = good && within(delta.start, index_.extents[0].bytes);
+  } else {
+    const PlaceRow& place = index_.places[rank];
+    good = good && place.rank == delta.rank && place.entry == 0 &&
+           within(place.start, index_.nodes[place.node].extents[0].bytes);
+  }
+  return good ? Status{}
+              : damaged(fmt::format("/delta/changes makes no sense for rank {}", delta.rank));
+}
+
+/// They are in order, inside their slabs, and none is longer than a reader is ready for.
+bool Loader::changes_make_sense(std::size_t rank) const {
+  const DeltaRankRow& delta = index_.deltas[rank];
+  const bool compressed = index_.commit.info.compression != codec_name(Compression::Codec::none);
+  std::uint64_t stored = 0;
+  const ChangeRow* before = nullptr;
+  const std::span rows =
+      std::span{index_.changes}.subspan(delta.first_change - index_.first_change, delta.changes);
+  for (const ChangeRow& row : rows) {
+    if (row.rank != delta.rank || row.entry >= index_.entries.size() || row.bytes == 0 ||
+        row.bytes > change_bytes || row.stored_bytes == 0 || row.stored_bytes > row.bytes ||
+        (!compressed && row.stored_bytes != row.bytes)) {
+      return false;
+    }
+    const SlabRow& slab = index_.slabs[rank * index_.entries.size() + row.entry];
+    const std::uint64_t slab_bytes = slab.count * index_.entries[row.entry].element_bytes;
+    if (row.offset > slab_bytes || row.bytes > slab_bytes - row.offset) return false;
+    if (before != nullptr &&
+        (row.entry < before->entry ||
+         (row.entry == before->entry && row.offset < before->offset + before->bytes))) {
+      return false;
+    }
+    before = &row;
+    stored += row.stored_bytes;
+  }
+  return stored == delta.bytes;
 }
 
 /// Payloads follow one another, so that a rank's messages are never larger than the file.

@@ -24,23 +24,29 @@ struct LoadedIndex {
   struct Node {
     std::filesystem::path path;
     File file;                    ///< open when only one rank is loaded: there may be many nodes
-    std::vector<Extent> extents;  ///< of the entries' datasets
+    std::vector<Extent> extents;  ///< as LoadedIndex::extents
   };
 
   File file;  ///< state.h5
   CommitRecord commit;
   std::vector<Entry> entries;
-  std::vector<Extent> extents;  ///< of the entries' datasets; empty when the nodes' files have them
-  std::vector<Node> nodes;      ///< by number; those of the loaded ranks have a path
+  bool by_changes = false;    ///< it holds changes: of all bytes, if it is full
+  std::vector<Entry> stored;  ///< those that have datasets, or changes_entry()
+  /// Of the datasets of `stored`; empty when the nodes' files have them.
+  std::vector<Extent> extents;
+  std::vector<Node> nodes;  ///< by number; those of the loaded ranks have a path
   Extent payload;
   std::vector<Communicator> communicators;
+  std::vector<int> communicator_roots;
   // Rows of the loaded ranks. The first_… are the numbers of their first rows in the tables.
   int first_rank = 0;
   std::vector<RankRow> ranks;
   std::vector<SlabRow> slabs;
-  std::uint64_t first_block = 0, first_counter = 0, first_message = 0;
-  std::vector<PlaceRow> places;  ///< as slabs; empty when all data is in state.h5
+  std::uint64_t first_block = 0, first_change = 0, first_counter = 0, first_message = 0;
+  std::vector<PlaceRow> places;  ///< for each rank and stored entry; empty when all is in state.h5
   std::vector<BlockRow> blocks;
+  std::vector<DeltaRankRow> deltas;  ///< as ranks, when by_changes
+  std::vector<ChangeRow> changes;
   std::vector<CounterRow> counters;
   std::vector<MessageRow> messages;
 };

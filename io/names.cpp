@@ -64,8 +64,11 @@ std::string encode_link_name(std::string_view name) {
 }
 
 std::string dataset_path(const Entry& entry) {
+  if (entry.name.empty()) return changes_dataset;
   const char* group = entry.type == ElementType::serialized ? objects_group : regions_group;
   return fmt::format("{}/{}", group, encode_link_name(entry.name));
 }
+
+Entry changes_entry() { return {"", ElementType::uint8, 1, {}}; }
 
 }  // namespace cairn::io

@@ -11,11 +11,12 @@ namespace cairn::io {
 struct Entry;
 
 /// Version of everything in a checkpoint directory. A reader refuses newer ones.
-inline constexpr int format_version = 2;
+inline constexpr int format_version = 3;
 
 inline constexpr std::string_view job_file = "JOB.json";
 inline constexpr std::string_view commit_file = "COMMIT.json";
 inline constexpr std::string_view state_file = "state.h5";
+inline constexpr std::string_view compacted_file = "state-full.h5";  // instead of state.h5
 inline constexpr std::string_view history_file = "history.jsonl";
 
 inline constexpr std::string_view epoch_prefix = "epoch-";
@@ -24,6 +25,7 @@ inline constexpr std::string_view removed_prefix = ".old-";    // an epoch being
 
 inline constexpr const char* regions_group = "/regions";
 inline constexpr const char* objects_group = "/objects";
+inline constexpr const char* delta_group = "/delta";
 inline constexpr const char* index_group = "/index";
 inline constexpr const char* channels_group = "/channels";
 inline constexpr const char* entries_table = "/index/entries";
@@ -31,6 +33,9 @@ inline constexpr const char* ranks_table = "/index/ranks";
 inline constexpr const char* slabs_table = "/index/slabs";
 inline constexpr const char* blocks_table = "/index/blocks";
 inline constexpr const char* places_table = "/index/places";
+inline constexpr const char* delta_ranks_table = "/delta/ranks";
+inline constexpr const char* changes_table = "/delta/changes";
+inline constexpr const char* changes_dataset = "/delta/data";
 inline constexpr const char* communicators_table = "/channels/communicators";
 inline constexpr const char* counters_table = "/channels/counters";
 inline constexpr const char* messages_table = "/channels/messages";
@@ -49,5 +54,8 @@ std::string node_file_name(std::uint64_t node);
 std::string encode_link_name(std::string_view name);
 /// Path of the dataset that holds an entry: /regions/<name>, or /objects/<name> when serialized.
 std::string dataset_path(const Entry& entry);
+/// What stands for the dataset of the changes where datasets of entries are laid out: the one entry
+/// without a name.
+Entry changes_entry();
 
 }  // namespace cairn::io

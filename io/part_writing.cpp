@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/checksum.hpp"
+#include "base/crash_point.hpp"
 #include "io/geometry.hpp"
 #include "io/slab_bytes.hpp"
 
@@ -40,6 +41,41 @@ Status write_part(BulkWriter& writer, const Part& part, std::span<BlockRow> bloc
     if (auto status = slab.write(first, block, write); !status) return status;
   }
   return {};
+}
+
+Status write_changes(BulkWriter& writer, std::uint64_t offset, const Changes& changes,
+                     std::span<ChangeRow> rows, const std::stop_token& cancelled) {
+  // What is contiguous in memory is written at once: a change may be no more than a page.
+  std::span<const std::byte> stretch;
+  const auto flush = [&]() -> Status {
+    Status status = writer.write(offset, stretch);
+    offset += stretch.size();
+    return status;
+  };
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    if (cancelled.stop_requested()) return {};
+    if (i == changes.size() / 2) crash_point("half_written");
+    const std::span bytes{changes[i].data, changes[i].stored_bytes};
+    rows[i].checksum = checksum(bytes);
+    if (stretch.data() + stretch.size() == bytes.data() && stretch.size() < block_bytes) {
+      stretch = {stretch.data(), stretch.size() + bytes.size()};
+      continue;
+    }
+    if (auto status = flush(); !status) return status;
+    stretch = bytes;
+  }
+  return flush();
+}
+
+std::vector<std::byte> pack_changes(const Changes& changes, std::span<ChangeRow> rows) {
+  std::vector<std::byte> packed;
+  packed.reserve(stored_bytes(changes));
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    const std::span bytes{changes[i].data, changes[i].stored_bytes};
+    rows[i].checksum = checksum(bytes);
+    packed.insert(packed.end(), bytes.begin(), bytes.end());
+  }
+  return packed;
 }
 
 Status write_payload(BulkWriter& writer, std::uint64_t offset, const std::vector<Message>& messages,

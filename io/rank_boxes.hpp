@@ -22,7 +22,8 @@ struct Mapping {
 class RankBoxes {
  public:
   /// What one rank tells rank 0: the same number of values on every rank. With a file for each
-  /// node also what has no global shape.
+  /// node also what has no global shape. `entries`: all, and after them those that are stored, if
+  /// these are others.
   static std::vector<std::uint64_t> pack(const std::vector<Entry>& entries,
                                          const std::vector<Slab>& slabs, const NodeGroup& group);
 
@@ -33,6 +34,7 @@ class RankBoxes {
   /// Two ranks that write the same element would leave a checkpoint that no restart accepts.
   Status check() const;
 
+  std::size_t entries() const { return boxes_.size(); }
   std::uint64_t node(std::size_t rank) const { return nodes_[rank]; }
   std::size_t node_count() const;
   /// How an entry's dataset is made of the nodes' datasets: the slabs of a node's ranks one after

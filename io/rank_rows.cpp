@@ -145,6 +145,27 @@ Result<RankRows> RankRows::of_data(int rank, const std::vector<Entry>& all_entri
   return rows;
 }
 
+void RankRows::keep_changes(const Changes& all_changes) {
+  by_changes = true;
+  blocks.clear();
+  rank.blocks = 0;
+  for (SlabRow& slab : slabs) slab.first_block = 0;
+  for (const Change& change : all_changes) {
+    changes.push_back(
+        {rank.rank, change.entry, change.offset, change.bytes, change.stored_bytes, 0});
+  }
+  delta.rank = rank.rank;
+  delta.changes = changes.size();
+  delta.bytes = stored_bytes(all_changes);
+}
+
+std::vector<std::uint64_t> RankRows::stored_elements() const {
+  if (by_changes) return {delta.bytes};
+  std::vector<std::uint64_t> elements;
+  for (const SlabRow& slab : slabs) elements.push_back(slab.count);
+  return elements;
+}
+
 Status RankRows::add_channels(const std::vector<ChannelCounter>& all_counters,
                               const std::vector<Message>& all_messages,
                               const std::vector<Communicator>& all_communicators) {
@@ -159,11 +180,28 @@ Status RankRows::add_channels(const std::vector<ChannelCounter>& all_counters,
   return {};
 }
 
+void Amounts::add(const Amounts& more) {
+  for (std::size_t i = 0; i < values_.size(); ++i) values_[i] += more.values_[i];
+}
+
+std::span<BlockRow> RankRows::blocks_of(std::size_t entry) {
+  const auto begin = [this](std::size_t i) {
+    return i < slabs.size() ? slabs[i].first_block - rank.first_block : blocks.size();
+  };
+  return std::span{blocks}.subspan(begin(entry), begin(entry + 1) - begin(entry));
+}
+
 Amounts RankRows::amounts() const {
-  Amounts amounts{slabs.size()};
-  for (std::size_t i = 0; i < slabs.size(); ++i) amounts.elements(i) = slabs[i].count;
+  const auto stored = stored_elements();
+  Amounts amounts{stored.size()};
+  for (std::size_t i = 0; i < stored.size(); ++i) amounts.elements(i) = stored[i];
   amounts[Amounts::ranks] = 1;
   amounts[Amounts::blocks] = blocks.size();
+  amounts[Amounts::changes] = changes.size();
+  for (const ChangeRow& change : changes) amounts[Amounts::changed_bytes] += change.bytes;
+  for (const SlabRow& slab : slabs) {
+    amounts[Amounts::state_bytes] += slab.count * entries[slab.entry].element_bytes;
+  }
   amounts[Amounts::counters] = counters.size();
   amounts[Amounts::messages] = messages.size();
   amounts[Amounts::payload] = payload_bytes;
@@ -173,6 +211,11 @@ Amounts RankRows::amounts() const {
 
 void RankRows::place_data(const Amounts& before) {
   rank.first_block = before[Amounts::blocks];
+  delta.first_change = before[Amounts::changes];
+  if (by_changes) {
+    delta.start = before.elements(0);
+    return;
+  }
   for (std::size_t i = 0; i < slabs.size(); ++i) {
     slabs[i].first_block += before[Amounts::blocks];
     // The place of a slab with a shape is its offset.
@@ -181,8 +224,8 @@ void RankRows::place_data(const Amounts& before) {
 }
 
 void RankRows::place_in_node(std::uint64_t node, std::span<const std::uint64_t> before) {
-  for (const SlabRow& slab : slabs) {
-    places.push_back({slab.rank, slab.entry, node, before[slab.entry]});
+  for (std::uint32_t i = 0; i < before.size(); ++i) {
+    places.push_back({rank.rank, i, node, before[i]});
   }
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <cairn/element_type.hpp>
@@ -89,11 +90,28 @@ struct Job {
   int ranks = 0;
 };
 
+/// How an epoch holds its data, and what it builds on.
+struct DataForm {
+  /// Epoch that this one builds on: it is a delta, and holds what has changed since. Nothing: it is
+  /// full.
+  std::optional<std::uint64_t> parent;
+  std::uint64_t parent_id = 0;      ///< EpochInfo::id of that
+  std::string compression{"none"};  ///< of what it holds: none, lz4, zstd
+  std::uint64_t state_bytes = 0;    ///< of all slabs of all ranks
+  /// How many of them have changed since the epoch before; state_bytes when that is not known.
+  std::uint64_t changed_bytes = 0;
+  /// How many have changed since the last full epoch: what a restart reads, apart from that.
+  std::uint64_t chain_bytes = 0;
+
+  std::string_view kind() const { return parent ? "delta" : "full"; }
+};
+
 /// One epoch, as COMMIT.json describes it.
-struct EpochInfo {
+struct EpochInfo : DataForm {
   std::uint64_t epoch = 0;
-  std::string kind = "full";
-  std::optional<std::uint64_t> parent;   ///< epoch that a delta builds on; nothing for a full one
+  /// A random number that is this epoch's alone, so that a delta can tell what it builds on from
+  /// another epoch of the same number; filled by the store. 0: of a format before 3.
+  std::uint64_t id = 0;
   std::string protocol;                  ///< "coordinated", …
   std::uint64_t safe_point = 0;          ///< index of the safe point of the cut
   std::uint64_t messages_in_flight = 0;  ///< filled by the store

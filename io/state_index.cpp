@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <span>
+#include <string_view>
 #include <utility>
 
 #include "base/checksum.hpp"
@@ -14,8 +15,9 @@
 namespace cairn::io {
 namespace {
 
-constexpr const char* all_groups[] = {regions_group, objects_group, index_group, channels_group};
-constexpr const char* data_groups[] = {regions_group, objects_group};
+constexpr const char* all_groups[] = {regions_group, objects_group, delta_group, index_group,
+                                      channels_group};
+constexpr const char* data_groups[] = {regions_group, objects_group, delta_group};
 
 herr_t add_name(hid_t, const char* name, const H5L_info_t*, void* names) {
   static_cast<std::vector<std::string>*>(names)->emplace_back(name);
@@ -52,6 +54,8 @@ Status add_datasets(const std::filesystem::path& path, std::span<const char* con
   const Handle file{H5Fopen(path.c_str(), H5F_ACC_RDONLY, file_access().get()), H5Fclose};
   if (!file) return damaged("the file");
   for (const char* group_path : groups) {
+    const bool may_lack = group_path == std::string_view{delta_group};  // an older format
+    if (may_lack && H5Lexists(file.get(), group_path, H5P_DEFAULT) == 0) continue;
     const Handle group{H5Gopen2(file.get(), group_path, H5P_DEFAULT), H5Gclose};
     std::vector<std::string> names;
     if (!group ||

@@ -1,15 +1,15 @@
 #include "io/state_reader.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
+#include <string_view>
+#include <utility>
 
 #include "base/checksum.hpp"
-#include "io/geometry.hpp"
+#include "io/epoch_data.hpp"
 #include "io/loaded_index.hpp"
-#include "io/slab_bytes.hpp"
+#include "io/names.hpp"
 
 namespace cairn::io {
 namespace {
@@ -23,14 +23,13 @@ std::span<const Row> rows_of(const std::vector<Row>& rows, std::uint64_t first_l
 }  // namespace
 
 struct StateReader::Impl {
-  LoadedIndex index;
+  std::vector<EpochData> chain;  // the epoch itself, the one that it builds on, …
 
-  const RankRow* rank_row(int rank) const;
-  const PlaceRow* place(const SlabInfo& slab) const;
-  const std::filesystem::path& path_of(const SlabInfo& slab) const;
-  Status damaged(const SlabInfo& slab, const BlockRow& block) const;
-  template <class Use>
-  Status for_each_block(const SlabInfo& slab, Use destination) const;
+  const EpochData& own() const { return chain.front(); }
+  const LoadedIndex& index() const { return own().index; }
+  Status load(const std::filesystem::path& epoch_directory, std::optional<int> only_rank);
+  std::vector<std::vector<Stretch>> held(const SlabInfo& slab) const;
+  Status check_complete(const SlabInfo& slab, std::vector<std::vector<Stretch>>& wanted) const;
 };
 
 StateReader::StateReader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -40,33 +39,61 @@ StateReader::~StateReader() = default;
 
 Result<StateReader> StateReader::open(const std::filesystem::path& epoch_directory,
                                       std::optional<int> only_rank) {
-  auto index = LoadedIndex::load(epoch_directory, only_rank);
-  if (!index) return index.status();
-  return StateReader{std::make_unique<Impl>(Impl{std::move(*index)})};
+  auto impl = std::make_unique<Impl>();
+  if (auto status = impl->load(epoch_directory, only_rank); !status) return status;
+  return StateReader{std::move(impl)};
 }
 
-int StateReader::ranks() const { return impl_->index.commit.info.ranks; }
-const EpochInfo& StateReader::info() const { return impl_->index.commit.info; }
-const std::vector<Entry>& StateReader::entries() const { return impl_->index.entries; }
+/// The epoch and all that it builds on. Parents have smaller numbers, so there is an end.
+Status StateReader::Impl::load(const std::filesystem::path& epoch_directory,
+                               std::optional<int> only_rank) {
+  auto first = LoadedIndex::load(epoch_directory, only_rank);
+  if (!first) return first.status();
+  chain.emplace_back(std::move(*first));
+  while (const auto parent = chain.back().index.commit.info.parent) {
+    const EpochInfo& child = chain.back().index.commit.info;
+    auto index =
+        LoadedIndex::load(epoch_directory.parent_path() / epoch_directory_name(*parent), only_rank);
+    const auto broken = [&](std::string_view why) {
+      return Status{Code::corruption,
+                    fmt::format("epoch {} builds on epoch {}, {}", child.epoch, *parent, why)};
+    };
+    if (!index && index.status().code() == Code::not_found) return broken("which is gone");
+    if (!index) return broken("which can't be used: " + index.status().message());
+    const EpochInfo& info = index->commit.info;
+    if (info.epoch != *parent || info.id != child.parent_id || info.ranks != child.ranks) {
+      return broken("but there is another one of that number");
+    }
+    chain.emplace_back(std::move(*index));
+  }
+  return {};
+}
+
+int StateReader::ranks() const { return info().ranks; }
+const EpochInfo& StateReader::info() const { return impl_->index().commit.info; }
+const std::vector<Entry>& StateReader::entries() const { return impl_->index().entries; }
 const std::vector<Communicator>& StateReader::communicators() const {
-  return impl_->index.communicators;
+  return impl_->index().communicators;
 }
-
-const RankRow* StateReader::Impl::rank_row(int rank) const {
-  const int first = index.first_rank;
-  if (rank < first || rank - first >= static_cast<int>(index.ranks.size())) return nullptr;
-  return &index.ranks[static_cast<std::size_t>(rank - first)];
+std::vector<Communicator> StateReader::communicators_led_by(int rank) const {
+  std::vector<Communicator> led;
+  const LoadedIndex& index = impl_->index();
+  for (std::size_t i = 0; i < index.communicators.size(); ++i) {
+    if (index.communicator_roots[i] == rank) led.push_back(index.communicators[i]);
+  }
+  return led;
 }
+std::size_t StateReader::chain_length() const { return impl_->chain.size(); }
 
 std::vector<SlabInfo> StateReader::slabs(int rank) const {
-  if (impl_->rank_row(rank) == nullptr) return {};
-  const LoadedIndex& index = impl_->index;
+  const auto number = impl_->own().rank_number(rank);
+  if (!number) return {};
+  const LoadedIndex& index = impl_->index();
   const std::size_t entries = index.entries.size();
   std::vector<SlabInfo> slabs;
   for (std::size_t i = 0; i < entries; ++i) {
-    const SlabRow& row =
-        index.slabs[static_cast<std::size_t>(rank - index.first_rank) * entries + i];
-    SlabInfo slab{rank, i, row.count, row.start, row.first_block, {}, {}};
+    const SlabRow& row = index.slabs[*number * entries + i];
+    SlabInfo slab{rank, i, row.count, row.start, {}, {}};
     const std::size_t dims = index.entries[i].global_shape.size();
     slab.offset.assign(row.offset, row.offset + dims);
     slab.shape.assign(row.shape, row.shape + dims);
@@ -75,87 +102,76 @@ std::vector<SlabInfo> StateReader::slabs(int rank) const {
   return slabs;
 }
 
-/// Nothing when the slab is in state.h5.
-const PlaceRow* StateReader::Impl::place(const SlabInfo& slab) const {
-  if (index.places.empty()) return nullptr;
-  const auto rank = static_cast<std::size_t>(slab.rank - index.first_rank);
-  return &index.places[rank * index.entries.size() + slab.entry];
-}
-
-const std::filesystem::path& StateReader::Impl::path_of(const SlabInfo& slab) const {
-  const PlaceRow* where = place(slab);
-  return where != nullptr ? index.nodes[where->node].path : index.file.path();
-}
-
-Status StateReader::Impl::damaged(const SlabInfo& slab, const BlockRow& block) const {
-  return {Code::corruption,
-          fmt::format("{}: '{}' of rank {} is damaged: bytes {} to {} of its slab have the wrong "
-                      "checksum",
-                      path_of(slab).native(), index.entries[slab.entry].name, slab.rank,
-                      block.block * block_bytes, block.block * block_bytes + block.bytes - 1)};
-}
-
-/// Reads each block of the slab to `destination(first byte, bytes)` and checks it there.
-template <class Use>
-Status StateReader::Impl::for_each_block(const SlabInfo& slab, Use destination) const {
-  const Entry& entry = index.entries[slab.entry];
-  const PlaceRow* where = place(slab);
-  const File* file = &index.file;
-  Extent extent;
-  File opened;
-  if (where != nullptr) {
-    const LoadedIndex::Node& node = index.nodes[where->node];
-    extent = node.extents[slab.entry];
-    file = &node.file;
-    if (!file->is_open()) {
-      auto node_file = File::open(node.path, O_RDONLY);
-      if (!node_file) return node_file.status();
-      opened = std::move(*node_file);
-      file = &opened;
-    }
-  } else {
-    extent = index.extents[slab.entry];
+/// What each epoch of the chain holds of a slab. An epoch that does not know the entry, or knows
+/// another one of its name, is where the entry began: what is older is not it.
+std::vector<std::vector<Stretch>> StateReader::Impl::held(const SlabInfo& slab) const {
+  std::vector<std::vector<Stretch>> held;
+  const Entry& entry = index().entries[slab.entry];
+  for (const EpochData& epoch : chain) {
+    const auto here = epoch.find(entry);
+    if (!here) break;
+    held.push_back(epoch.stretches(*epoch.rank_number(slab.rank), *here));
   }
-  const std::uint64_t elements = extent.bytes / entry.element_bytes;
-  const std::uint64_t start = where != nullptr ? where->start : slab.start;
-  const bool flat = where != nullptr || entry.global_shape.empty();
-  const std::span<const std::uint64_t> global = flat ? std::span{&elements, 1} : entry.global_shape;
-  const std::span<const std::uint64_t> offset = flat ? std::span{&start, 1} : slab.offset;
-  const std::span<const std::uint64_t> shape = flat ? std::span{&slab.count, 1} : slab.shape;
-  const SlabBytes bytes{extent.offset, entry.element_bytes, global, offset, shape};
-  const std::uint64_t blocks = (slab.count * entry.element_bytes + block_bytes - 1) / block_bytes;
-  for (const BlockRow& block : rows_of(index.blocks, index.first_block, slab.first_block, blocks)) {
-    const std::uint64_t first = block.block * block_bytes;
-    const std::span<std::byte> memory = destination(first, block.bytes);
-    if (auto status = bytes.read(*file, first, memory); !status) return status;
-    if (checksum(memory) != block.checksum) return damaged(slab, block);
+  return held;
+}
+
+Status StateReader::Impl::check_complete(const SlabInfo& slab,
+                                         std::vector<std::vector<Stretch>>& wanted) const {
+  bool complete = false;
+  wanted = resolve(held(slab), slab.count * index().entries[slab.entry].element_bytes, complete);
+  if (complete) return {};
+  return {Code::corruption,
+          fmt::format("{}: '{}' of rank {} is damaged: not all of it is in the epochs that this "
+                      "one builds on",
+                      index().file.path().native(), index().entries[slab.entry].name, slab.rank)};
+}
+
+Status StateReader::read_slab(const SlabInfo& slab, std::span<std::byte> destination) const {
+  const Entry& entry = entries()[slab.entry];
+  if (destination.size() != slab.count * entry.element_bytes) {
+    return {
+        Code::invalid_argument,
+        fmt::format("'{}' of rank {} has {} elements of {} bytes, and the memory {} bytes",
+                    entry.name, slab.rank, slab.count, entry.element_bytes, destination.size())};
+  }
+  std::vector<std::vector<Stretch>> wanted;
+  if (auto status = impl_->check_complete(slab, wanted); !status) return status;
+  for (std::size_t i = wanted.size(); i-- > 0;) {
+    const EpochData& epoch = impl_->chain[i];
+    if (wanted[i].empty()) continue;
+    const auto status =
+        epoch.read(*epoch.rank_number(slab.rank), *epoch.find(entry), wanted[i], destination);
+    if (!status) return status;
   }
   return {};
 }
 
-Status StateReader::read_slab(const SlabInfo& slab, std::span<std::byte> destination) const {
-  if (destination.size() != slab.count * entries()[slab.entry].element_bytes) {
-    return {Code::invalid_argument,
-            fmt::format("'{}' of rank {} has {} elements of {} bytes, and the memory {} bytes",
-                        entries()[slab.entry].name, slab.rank, slab.count,
-                        entries()[slab.entry].element_bytes, destination.size())};
-  }
-  return impl_->for_each_block(slab, [destination](std::uint64_t first, std::uint64_t bytes) {
-    return destination.subspan(first, bytes);
-  });
+Status StateReader::check_slab(const SlabInfo& slab) const {
+  std::vector<std::vector<Stretch>> wanted;
+  if (auto status = impl_->check_complete(slab, wanted); !status) return status;
+  const EpochData& own = impl_->own();
+  const std::size_t rank = *own.rank_number(slab.rank);
+  return own.read(rank, slab.entry, own.stretches(rank, slab.entry), {});
 }
 
-Status StateReader::check_slab(const SlabInfo& slab) const {
-  std::vector<std::byte> buffer(block_bytes);
-  return impl_->for_each_block(slab, [&buffer](std::uint64_t, std::uint64_t bytes) {
-    return std::span{buffer}.first(bytes);
-  });
+std::vector<ByteRange> StateReader::own_ranges(const SlabInfo& slab) const {
+  std::vector<ByteRange> ranges;
+  const EpochData& own = impl_->own();
+  for (const Stretch& stretch : own.stretches(*own.rank_number(slab.rank), slab.entry)) {
+    if (!ranges.empty() && ranges.back().last == stretch.offset) {
+      ranges.back().last = stretch.end();
+    } else {
+      ranges.push_back({stretch.offset, stretch.end()});
+    }
+  }
+  return ranges;
 }
 
 std::vector<ChannelCounter> StateReader::counters(int rank) const {
-  const RankRow* row = impl_->rank_row(rank);
-  if (row == nullptr) return {};
-  const LoadedIndex& index = impl_->index;
+  const auto number = impl_->own().rank_number(rank);
+  if (!number) return {};
+  const LoadedIndex& index = impl_->index();
+  const RankRow* row = &index.ranks[*number];
   std::vector<ChannelCounter> counters;
   for (const CounterRow& counter :
        rows_of(index.counters, index.first_counter, row->first_counter, row->counters)) {
@@ -166,10 +182,11 @@ std::vector<ChannelCounter> StateReader::counters(int rank) const {
 }
 
 Result<std::vector<Message>> StateReader::messages(int rank) const {
-  const RankRow* row = impl_->rank_row(rank);
+  const auto number = impl_->own().rank_number(rank);
   std::vector<Message> messages;
-  if (row == nullptr) return messages;
-  const LoadedIndex& index = impl_->index;
+  if (!number) return messages;
+  const LoadedIndex& index = impl_->index();
+  const RankRow* row = &index.ranks[*number];
   for (const MessageRow& stored :
        rows_of(index.messages, index.first_message, row->first_message, row->messages)) {
     Message message{stored.communicator, stored.source, stored.destination, stored.tag, {}};

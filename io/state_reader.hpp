@@ -21,11 +21,17 @@ struct SlabInfo {
   std::size_t entry = 0;
   std::uint64_t count = 0;                   ///< elements
   std::uint64_t start = 0;                   ///< first element within a 1-D dataset
-  std::uint64_t first_block = 0;             ///< row of its first block in the block index
   std::vector<std::uint64_t> offset, shape;  ///< within the global shape; empty when 1-D
 };
 
-/// An open epoch. Opening checks COMMIT.json, sizes and metadata of the files that hold something
+/// Bytes [first, last) of a slab.
+struct ByteRange {
+  std::uint64_t first = 0, last = 0;
+  bool operator==(const ByteRange&) const = default;
+};
+
+/// An open epoch, and all that it builds on: each byte of a slab is read from the newest epoch that
+/// has it. Opening checks COMMIT.json, sizes and metadata of the files that hold something
 /// of the loaded ranks, and the rows of every table that it loads; reading checks every block.
 /// COMMIT.json says where each dataset begins, so reading goes through pread(2) and damaged
 /// metadata never reaches HDF5. Needs no MPI. Calls on one reader may come from several threads.
@@ -49,13 +55,20 @@ class StateReader {
   /// Reads a slab into `destination`, which has exactly count · element_bytes bytes. On failure
   /// its content is undefined.
   Status read_slab(const SlabInfo& slab, std::span<std::byte> destination) const;
-  /// Reads a slab block by block and keeps nothing: is it intact? Says which block is not.
+  /// How many epochs its data is in: 1 for a full one.
+  std::size_t chain_length() const;
+  /// What the epoch itself holds of a slab, ascending; all of it when it is full.
+  std::vector<ByteRange> own_ranges(const SlabInfo& slab) const;
+  /// Reads what the epoch itself holds of a slab and keeps nothing: is it intact, and with what the
+  /// epoch builds on, is the slab complete? Says what is not.
   Status check_slab(const SlabInfo& slab) const;
   /// Channel counters of a rank.
   std::vector<ChannelCounter> counters(int rank) const;
   /// Messages in flight to `rank`, in delivery order.
   Result<std::vector<Message>> messages(int rank) const;
   const std::vector<Communicator>& communicators() const;
+  /// Those in which `rank` is rank 0.
+  std::vector<Communicator> communicators_led_by(int rank) const;
 
  private:
   struct Impl;

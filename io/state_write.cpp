@@ -19,6 +19,7 @@
 #include "io/names.hpp"
 #include "io/part_writing.hpp"
 #include "io/state_file.hpp"
+#include "io/table_parts.hpp"
 
 namespace cairn::io {
 namespace {
@@ -85,7 +86,8 @@ StateWrite::StateWrite(MPI_Comm comm, std::filesystem::path path, EpochInfo info
 
 // ---- What the caller gives ----------------------------------------------------------------------
 
-void StateWrite::begin(std::vector<Entry> entries, std::vector<Slab> slabs) {
+void StateWrite::begin(std::vector<Entry> entries, std::vector<Slab> slabs,
+                       FindChanges find_changes) {
   entries_ = std::move(entries);
   slabs_ = std::move(slabs);
   slabs_in_use_ = true;
@@ -94,6 +96,12 @@ void StateWrite::begin(std::vector<Entry> entries, std::vector<Slab> slabs) {
     auto rows = RankRows::of_data(all_.rank(), entries_, slabs_);
     if (rows) rows_ = std::move(*rows);
     return rows.ok() ? Status{} : rows.status();
+  });
+  if (!find_changes || !local_) return;
+  thread_.post([this, find = std::move(find_changes)](const std::stop_token& cancelled) {
+    auto found = find(cancelled);
+    if (found) found_ = std::move(*found);
+    return found.ok() ? Status{} : found.status();
   });
 }
 
@@ -148,8 +156,9 @@ void StateWrite::wait() {
 /// Whether what the step needs, apart from the step before, is there.
 bool StateWrite::may_begin(Step step) const {
   switch (step) {
-    case Step::compare_entries: return begun_ || !local_;
+    case Step::compare_entries: return (begun_ || !local_) && thread_.idle();
     case Step::place_channels: return finished_ || !local_;
+    case Step::place_slabs:
     case Step::share_data_offsets:
     case Step::share_node_offsets:
     case Step::share_table_offsets:
@@ -164,6 +173,7 @@ bool StateWrite::may_begin(Step step) const {
 StateWrite::Step StateWrite::run(Step step) {
   switch (step) {
     case Step::compare_entries: return compare_entries();
+    case Step::choose_form: return choose_form();
     case Step::place_slabs: return place_slabs();
     case Step::explain_difference: return explain_difference();
     case Step::lay_out_data: return lay_out_data();
@@ -186,31 +196,54 @@ StateWrite::Step StateWrite::run(Step step) {
   return Step::over;
 }
 
-/// The lowest rank that has failed, if any; and whether all have the same entries: the smallest
-/// checksum is then also the largest.
+/// The lowest rank that has failed, if any; whether all have the same entries: the smallest
+/// checksum is then also the largest; and whether all had rather write everything.
 StateWrite::Step StateWrite::compare_entries() {
+  note(thread_.take_status());
   const std::uint64_t sum = checksum(std::as_bytes(std::span{rows_.entries}));
   const int first_failed = local_ ? all_.size() : all_.rank();
-  all_.min({static_cast<std::uint64_t>(first_failed), sum, ~sum});
-  return Step::place_slabs;
+  all_.min({static_cast<std::uint64_t>(first_failed), sum, ~sum,
+            found_.nearly_everything ? std::uint64_t{1} : 0});
+  return Step::choose_form;
 }
 
-StateWrite::Step StateWrite::place_slabs() {
+StateWrite::Step StateWrite::choose_form() {
   const auto& least = all_.values();
   if (least[0] < static_cast<std::uint64_t>(all_.size())) return Step::report;
   if (least[1] != ~least[2]) {
     all_.broadcast(std::string{text_of(rows_.entries)}, 0);
     return Step::explain_difference;
   }
-  Amounts mine = rows_.amounts();
-  all_.sum({mine.data().begin(), mine.data().end()});
-  auto boxes = RankBoxes::pack(entries_, slabs_, options_.group);
-  if (!boxes.empty()) all_.gather(std::move(boxes));
-  if (node_ != nullptr) {
-    std::vector<std::uint64_t> counts;
-    for (const SlabRow& slab : rows_.slabs) counts.push_back(slab.count);
-    node_->sum(std::move(counts));
+  if (least[3] != 0) info_.parent.reset();
+  if (!info_.parent) info_.parent_id = 0;
+  info_.compression = codec_name(options_.compression.codec);
+  by_changes_ = info_.parent || options_.compression.on();
+  if (!by_changes_) return Step::place_slabs;
+  if (!info_.parent) found_.changes = everything(entries_, slabs_);
+  if (options_.compression.on()) {
+    compressor_.emplace(options_.compression);
+    thread_.post(
+        [this](const auto& cancelled) { return compressor_->compress(found_.changes, cancelled); });
   }
+  return Step::place_slabs;
+}
+
+StateWrite::Step StateWrite::place_slabs() {
+  note(thread_.take_status());
+  stored_ = boxed_ = entries_;
+  std::vector<Slab> boxed_slabs = slabs_;
+  if (by_changes_) {
+    rows_.keep_changes(found_.changes);
+    stored_ = {changes_entry()};
+    boxed_.push_back(changes_entry());
+    boxed_slabs.push_back({nullptr, rows_.delta.bytes, {}, {}});
+  }
+  Amounts mine = rows_.amounts();
+  if (info_.parent) mine[Amounts::chain_bytes] = found_.chain_bytes;
+  all_.sum({mine.data().begin(), mine.data().end()});
+  auto boxes = RankBoxes::pack(boxed_, boxed_slabs, options_.group);
+  if (!boxes.empty()) all_.gather(std::move(boxes));
+  if (node_ != nullptr) node_->sum(rows_.stored_elements());
   return Step::lay_out_data;
 }
 
@@ -221,16 +254,21 @@ StateWrite::Step StateWrite::explain_difference() {
 
 /// Rank 0 makes a file with room for the data.
 StateWrite::Step StateWrite::lay_out_data() {
-  Amounts before{entries_.size()};
+  Amounts before{stored_.size()};
   std::copy(all_.before().begin(), all_.before().end(), before.data().begin());
   rows_.place_data(before);
-  totals_ = Amounts{entries_.size()};
+  totals_ = Amounts{stored_.size()};
   std::copy(all_.total().begin(), all_.total().end(), totals_.data().begin());
-  layout_.emplace(entries_, totals_, node_ != nullptr ? DataPlace::nodes : DataPlace::state);
+  info_.state_bytes = totals_[Amounts::state_bytes];
+  info_.chain_bytes = totals_[Amounts::chain_bytes];
+  info_.changed_bytes =
+      info_.parent ? totals_[Amounts::changed_bytes] : totals_[Amounts::state_bytes];
+  layout_.emplace(stored_, entries_.size(), totals_,
+                  node_ != nullptr ? DataPlace::nodes : DataPlace::state);
   if (node_ != nullptr) rows_.place_in_node(options_.group.number, node_->before());
   if (is_root()) {
     attempt([this]() -> Status {
-      boxes_.emplace(entries_, all_.gathered(), static_cast<std::size_t>(all_.size()),
+      boxes_.emplace(boxed_, all_.gathered(), static_cast<std::size_t>(all_.size()),
                      node_ != nullptr);
       if (auto status = boxes_->check(); !status) return status;
       if (auto status = make_image(Layout::Content::data); !status) return status;
@@ -257,7 +295,7 @@ std::vector<std::uint64_t> StateWrite::offsets_to_share(const std::vector<std::u
 
 /// Rank 0's.
 StateWrite::Step StateWrite::share_data_offsets() {
-  all_.broadcast(offsets_to_share(image_.entry_offsets, entries_.size()), 0);
+  all_.broadcast(offsets_to_share(image_.entry_offsets, stored_.size()), 0);
   return node_ != nullptr ? Step::lay_out_node : Step::write_data;
 }
 
@@ -267,7 +305,7 @@ StateWrite::Step StateWrite::lay_out_node() {
   if (leads_node()) {
     attempt([this]() -> Status {
       if (!local_) return {};
-      auto image = make_node_image(info_, options_.group.number, entries_, node_->total());
+      auto image = make_node_image(info_, options_.group.number, stored_, node_->total());
       if (!image) return image.status();
       node_image_ = std::move(*image);
       node_file_made_ = true;
@@ -282,7 +320,7 @@ StateWrite::Step StateWrite::lay_out_node() {
 /// data: all ranks will hear of it together.
 StateWrite::Step StateWrite::share_node_offsets() {
   node_elements_ = node_->total();
-  node_->broadcast(offsets_to_share(node_image_.entry_offsets, entries_.size()), 0);
+  node_->broadcast(offsets_to_share(node_image_.entry_offsets, stored_.size()), 0);
   return Step::write_data;
 }
 
@@ -318,11 +356,12 @@ StateWrite::Step StateWrite::lay_out_tables() {
   const auto take = [](std::span<std::uint64_t> to, const std::vector<std::uint64_t>& from) {
     std::copy_n(from.begin(), to.size(), to.begin());
   };
-  Amounts before{entries_.size()};
+  Amounts before{stored_.size()};
   take(before.channels(), all_.before());
   rows_.place_channels(before);
   take(totals_.channels(), all_.total());
-  layout_.emplace(entries_, totals_, node_ != nullptr ? DataPlace::nodes : DataPlace::state);
+  layout_.emplace(stored_, entries_.size(), totals_,
+                  node_ != nullptr ? DataPlace::nodes : DataPlace::state);
   if (is_root()) {
     attempt([this]() -> Status {
       if (node_ != nullptr) unpack_node_indexes(all_.gathered());
@@ -351,7 +390,8 @@ StateWrite::Step StateWrite::write_tables() {
   if (all_.values()[0] == 0) return Step::report;
   attempt([this]() -> Status {
     take_offsets(all_.values());
-    make_table_parts();
+    const auto tables = table_parts(rows_, *layout_, std::span{offsets_}.subspan(stored_.size()));
+    parts_.insert(parts_.end(), tables.begin(), tables.end());
     return {};
   });
   if (mpiio_) note(write_tables_collectively());
@@ -375,7 +415,7 @@ StateWrite::Step StateWrite::publish() {
   if (!all_.agreed() || !options_.publish) return Step::conclude;
   if (is_root()) {
     thread_.post([this](const auto&) {
-      return options_.publish({image_.datasets, std::move(node_indexes_)});
+      return options_.publish(info_, {image_.datasets, std::move(node_indexes_)});
     });
   }
   return Step::share_outcome;
@@ -428,7 +468,7 @@ void StateWrite::take_offsets(const std::vector<std::uint64_t>& shared) {
 /// What rank 0 has to know of a node's file, from the rank that made it; zeros from the others.
 std::vector<std::uint64_t> StateWrite::pack_node_index() const {
   std::vector<std::uint64_t> values{node_index_.bytes, node_index_.metadata_checksum};
-  for (const Entry& entry : entries_) {
+  for (const Entry& entry : stored_) {
     const auto dataset = node_index_.datasets.find(dataset_path(entry));
     const Extent extent = dataset != node_index_.datasets.end() ? dataset->second : Extent{};
     values.insert(values.end(), {extent.offset, extent.bytes});
@@ -446,7 +486,7 @@ void StateWrite::unpack_node_indexes(const std::vector<std::uint64_t>& gathered)
     index.name = node_file_name(boxes_->node(rank));
     index.bytes = *value++;
     index.metadata_checksum = *value++;
-    for (const Entry& entry : entries_) {
+    for (const Entry& entry : stored_) {
       Extent& extent = index.datasets[dataset_path(entry)];
       extent.offset = *value++;
       extent.bytes = *value++;
@@ -455,52 +495,23 @@ void StateWrite::unpack_node_indexes(const std::vector<std::uint64_t>& gathered)
 }
 
 void StateWrite::make_data_parts() {
-  for (std::size_t i = 0; i < entries_.size(); ++i) {
-    const Entry& entry = entries_[i];
-    const Slab& slab = slabs_[i];
-    Part part{dataset_path(entry), offsets_[i], entry.element_bytes, layout_->shape(i), slab.offset,
-              slab.shape,          slab.data};
-    if (node_ != nullptr) {
-      part.global = {node_elements_[i]};
-      part.offset = {rows_.places[i].start};
-      part.shape = {slab.count};
-    } else if (entry.global_shape.empty()) {
-      part.offset = {rows_.slabs[i].start};
-      part.shape = {slab.count};
+  for (std::size_t i = 0; i < stored_.size(); ++i) {
+    const Entry& entry = stored_[i];
+    Part part{
+        dataset_path(entry), offsets_[i], entry.element_bytes, layout_->shape(i), {}, {}, nullptr};
+    if (!by_changes_) {
+      part.offset = slabs_[i].offset;
+      part.shape = slabs_[i].shape;
+      part.data = slabs_[i].data;
+    }
+    if (node_ != nullptr) part.global = {node_elements_[i]};
+    if (node_ != nullptr || entry.global_shape.empty()) {
+      const std::uint64_t start = by_changes_ ? rows_.delta.start : rows_.slabs[i].start;
+      part.offset = {node_ != nullptr ? rows_.places[i].start : start};
+      part.shape = {rows_.stored_elements()[i]};
     }
     parts_.push_back(std::move(part));
   }
-}
-
-void StateWrite::make_table_parts() {
-  const auto add = [this](TableId id, const auto& rows, std::uint64_t first) {
-    const Table& table = tables()[id];
-    parts_.push_back({table.path,
-                      offsets_[parts_.size()],
-                      table.row_bytes,
-                      {layout_->rows(id)},
-                      {first},
-                      {rows.size()},
-                      std::as_bytes(std::span{rows}).data()});
-  };
-  const auto rank = static_cast<std::uint64_t>(all_.rank());
-  if (rank != 0) rows_.entries.clear();
-  add(entry_rows, rows_.entries, 0);
-  add(rank_rows, std::span{&rows_.rank, 1}, rank);
-  add(slab_rows, rows_.slabs, rank * rows_.slabs.size());
-  add(block_rows, rows_.blocks, rows_.rank.first_block);
-  add(place_rows, rows_.places, rank * rows_.places.size());
-  add(communicator_rows, rows_.communicators, rows_.first_communicator);
-  add(counter_rows, rows_.counters, rows_.rank.first_counter);
-  add(message_rows, rows_.messages, rows_.rank.first_message);
-}
-
-std::span<BlockRow> StateWrite::blocks_of(std::size_t entry) {
-  const auto begin = [this](std::size_t i) {
-    return i < rows_.slabs.size() ? rows_.slabs[i].first_block - rows_.rank.first_block
-                                  : rows_.blocks.size();
-  };
-  return std::span{rows_.blocks}.subspan(begin(entry), begin(entry + 1) - begin(entry));
 }
 
 // ---- In the thread ------------------------------------------------------------------------------
@@ -519,9 +530,15 @@ Status StateWrite::make_node_file(const StateImage& image) {
 Status StateWrite::write_data_directly(const std::stop_token& cancelled) {
   if (auto s = open_file(writer_, node_ != nullptr ? node_path_ : path_); !s) return s;
   crash_point("file_created");
-  for (std::size_t i = 0; i < entries_.size(); ++i) {
+  if (by_changes_) {
+    const std::uint64_t offset = parts_[0].file_offset + parts_[0].offset[0];
+    if (auto s = write_changes(*writer_, offset, found_.changes, rows_.changes, cancelled); !s) {
+      return s;
+    }
+  }
+  for (std::size_t i = 0; !by_changes_ && i < entries_.size(); ++i) {
     if (i == entries_.size() / 2) crash_point("half_written");
-    if (auto s = write_part(*writer_, parts_[i], blocks_of(i), cancelled); !s) return s;
+    if (auto s = write_part(*writer_, parts_[i], rows_.blocks_of(i), cancelled); !s) return s;
   }
   slabs_in_use_.store(false, std::memory_order_release);
   return {};
@@ -538,7 +555,7 @@ Status StateWrite::write_tables_directly(const std::stop_token& cancelled) {
       !s) {
     return s;
   }
-  for (std::size_t i = entries_.size(); i < parts_.size(); ++i) {
+  for (std::size_t i = stored_.size(); i < parts_.size(); ++i) {
     if (auto s = write_part(writer, parts_[i], {}, cancelled); !s) return s;
   }
   crash_point("written");
@@ -565,7 +582,14 @@ Status StateWrite::sync() {
 Status StateWrite::write_data_collectively() {
   if (auto status = mpiio_->open(local_); !status) return status;
   crash_point("file_created");
-  for (std::size_t i = 0; i < entries_.size(); ++i) sum_blocks(parts_[i], blocks_of(i));
+  std::vector<std::byte> packed;
+  if (by_changes_) {
+    packed = pack_changes(found_.changes, rows_.changes);
+    parts_[0].data = packed.data();
+  }
+  for (std::size_t i = 0; !by_changes_ && i < entries_.size(); ++i) {
+    sum_blocks(parts_[i], rows_.blocks_of(i));
+  }
   return mpiio_->write(parts_);
 }
 
@@ -575,7 +599,7 @@ Status StateWrite::write_tables_collectively() {
     rows_.messages[i].checksum = checksum(messages_[i].bytes);
     payload.insert(payload.end(), messages_[i].bytes.begin(), messages_[i].bytes.end());
   }
-  std::vector<Part> parts{parts_.begin() + static_cast<std::ptrdiff_t>(entries_.size()),
+  std::vector<Part> parts{parts_.begin() + static_cast<std::ptrdiff_t>(stored_.size()),
                           parts_.end()};
   parts.push_back({payload_dataset,
                    offsets_.back(),

@@ -19,6 +19,8 @@
 
 #include "base/background_thread.hpp"
 #include "io/bulk_writer.hpp"
+#include "io/changes.hpp"
+#include "io/compression.hpp"
 #include "io/layout.hpp"
 #include "io/mpiio_writer.hpp"
 #include "io/node_group.hpp"
@@ -50,17 +52,19 @@ class StateWrite {
     bool blocking = false;
     /// Its comm is used for nothing else meanwhile. Not with mpiio.
     NodeGroup group = {};
+    Compression compression = {};
     /// On rank 0, in its thread, before the file is created: may make its directory.
     std::function<Status()> prepare = nullptr;
     /// On rank 0, in its thread, when every rank has written its part and none has failed: may make
     /// the epoch exist. status() is then what this returns, on every rank.
-    std::function<Status(const WrittenFiles&)> publish = nullptr;
+    std::function<Status(const DataForm&, const WrittenFiles&)> publish = nullptr;
   };
 
   /// Local. `comm` is unmanaged and used for nothing else meanwhile; rank i of it is rank i of
   /// MPI_COMM_WORLD. `path` and `info` are the same on every rank; `path` must not exist, but its
   /// directory, when rank 0 calls begin() (or after options.prepare). info's bytes, committed_at
-  /// and messages_in_flight are not used. The functions in `options` call neither MPI nor HDF5.
+  /// and messages_in_flight are not used, but its parent says whether the epoch may be a delta. The
+  /// functions in `options` call neither MPI nor HDF5.
   StateWrite(MPI_Comm comm, std::filesystem::path path, EpochInfo info, Options options);
   StateWrite(MPI_Comm comm, std::filesystem::path path, EpochInfo info)
       : StateWrite(comm, std::move(path), std::move(info), Options{}) {}
@@ -69,8 +73,10 @@ class StateWrite {
   /// Not before poll() has said true, but at the end of the process; waits for the thread.
   ~StateWrite() = default;
 
-  /// At the cut. The slabs' memory stays as it is until slabs_in_use() is false. Local, quick.
-  void begin(std::vector<Entry> entries, std::vector<Slab> slabs);
+  /// At the cut. The slabs' memory, and that of the changes, stays as it is until slabs_in_use() is
+  /// false. Local, quick. `find_changes`: needed when info has a parent. The epoch is full if all
+  /// ranks find that nearly everything has changed: a delta would cost as much.
+  void begin(std::vector<Entry> entries, std::vector<Slab> slabs, FindChanges find_changes = {});
   /// After begin(), when what was in the channels is known. Local, quick.
   void finish(std::vector<ChannelCounter> counters, std::vector<Message> messages,
               std::vector<Communicator> communicators);
@@ -89,6 +95,8 @@ class StateWrite {
   /// says, with its number unless it is 0. invalid_argument: an entry is wrong, or differs between
   /// ranks. io_error: no space, or the file system refused.
   const Status& status() const { return status_; }
+  /// What the epoch has become; the same on every rank when all is over.
+  const DataForm& form() const { return info_; }
   bool slabs_in_use() const {
     return slabs_in_use_.load(std::memory_order_acquire) &&
            !(step_ == Step::over && thread_.idle());
@@ -101,8 +109,9 @@ class StateWrite {
   /// In order. Each uses the result of the collective operation that the one before it started, if
   /// any, and starts the next.
   enum class Step {
-    compare_entries,  // once begin() has been called
-    place_slabs,
+    compare_entries,  // once begin() has been called and the thread has found the changes
+    choose_form,
+    place_slabs,         // once the thread has compressed them
     explain_difference,  // only if the entries differ
     lay_out_data,
     share_data_offsets,  // once rank 0's thread has created the file
@@ -125,6 +134,7 @@ class StateWrite {
   bool may_begin(Step step) const;
   Step run(Step step);
   Step compare_entries();
+  Step choose_form();
   Step place_slabs();
   Step explain_difference();
   Step lay_out_data();
@@ -158,8 +168,6 @@ class StateWrite {
   void unpack_node_indexes(const std::vector<std::uint64_t>& gathered);
   void take_offsets(const std::vector<std::uint64_t>& shared);
   void make_data_parts();
-  void make_table_parts();
-  std::span<BlockRow> blocks_of(std::size_t entry);
   // In the thread:
   Status write_data_directly(const std::stop_token& cancelled);
   Status write_tables_directly(const std::stop_token& cancelled);
@@ -181,12 +189,17 @@ class StateWrite {
 
   std::vector<Entry> entries_;
   std::vector<Slab> slabs_;
+  FoundChanges found_;  // the thread's, while that is not idle
+  bool by_changes_ = false;
+  std::optional<Compressor> compressor_;
+  std::vector<Entry> stored_;  // the entries that have datasets, or what stands for the changes
+  std::vector<Entry> boxed_;   // all that are told to rank 0
   std::vector<Message> messages_;
   RankRows rows_;
   Amounts totals_{0};
   std::optional<Layout> layout_;
-  std::vector<std::uint64_t> offsets_;        // of the entries, then of the tables and the payload
-  std::vector<std::uint64_t> node_elements_;  // of each entry in this node's file
+  std::vector<std::uint64_t> offsets_;        // of what is stored, of the tables and the payload
+  std::vector<std::uint64_t> node_elements_;  // of what is stored in this node's file
   std::vector<Part> parts_;                   // likewise, without the payload
   // Rank 0:
   StateImage image_;

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <ctime>
+#include <random>
 
 #include "base/crash_point.hpp"
 #include "base/log.hpp"
@@ -24,6 +25,11 @@ namespace {
 
 std::string utc_now() {
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
+}
+
+std::uint64_t random_id() {
+  std::random_device random;
+  return std::uniform_int_distribution<std::uint64_t>{1}(random);
 }
 
 /// Creates a directory that only its owner can enter, and missing parents with the usual mode.
@@ -178,6 +184,7 @@ Result<EpochInfo> Store::publish(CommitRecord record) const {
   const fs::path temporary = temporary_path(record.info.epoch);
   record.info.bytes = record.state.bytes;
   for (const StateIndex& node : record.nodes) record.info.bytes += node.bytes;
+  record.info.id = random_id();
   record.info.committed_at = utc_now();
   record.info.messages_in_flight = message_count(record.state);
   const fs::path commit_path = temporary / commit_file;

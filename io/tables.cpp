@@ -41,6 +41,16 @@ constexpr std::array place_fields = {
     AT(PlaceRow, node, Kind::u64),
     AT(PlaceRow, start, Kind::u64),
 };
+constexpr std::array delta_rank_fields = {
+    AT(DeltaRankRow, rank, Kind::u64),    AT(DeltaRankRow, first_change, Kind::u64),
+    AT(DeltaRankRow, changes, Kind::u64), AT(DeltaRankRow, start, Kind::u64),
+    AT(DeltaRankRow, bytes, Kind::u64),
+};
+constexpr std::array change_fields = {
+    AT(ChangeRow, rank, Kind::u32),         AT(ChangeRow, entry, Kind::u32),
+    AT(ChangeRow, offset, Kind::u64),       AT(ChangeRow, bytes, Kind::u64),
+    AT(ChangeRow, stored_bytes, Kind::u64), AT(ChangeRow, checksum, Kind::u64),
+};
 constexpr std::array communicator_fields = {
     AT(CommunicatorRow, id, Kind::u64),
     AT(CommunicatorRow, size, Kind::u32),
@@ -63,7 +73,8 @@ constexpr std::array message_fields = {
 
 // The format has no padding: a change of these numbers is a new format version.
 static_assert(sizeof(EntryRow) == 336 && sizeof(RankRow) == 56 && sizeof(SlabRow) == 160 &&
-              sizeof(BlockRow) == 32 && sizeof(PlaceRow) == 24 && sizeof(CommunicatorRow) == 80 &&
+              sizeof(BlockRow) == 32 && sizeof(PlaceRow) == 24 && sizeof(DeltaRankRow) == 40 &&
+              sizeof(ChangeRow) == 40 && sizeof(CommunicatorRow) == 80 &&
               sizeof(CounterRow) == 32 && sizeof(MessageRow) == 48);
 
 }  // namespace
@@ -75,6 +86,8 @@ const std::array<Table, table_count>& tables() {
       {slabs_table, sizeof(SlabRow), slab_fields},
       {blocks_table, sizeof(BlockRow), block_fields},
       {places_table, sizeof(PlaceRow), place_fields, 2},
+      {delta_ranks_table, sizeof(DeltaRankRow), delta_rank_fields, 3},
+      {changes_table, sizeof(ChangeRow), change_fields, 3},
       {communicators_table, sizeof(CommunicatorRow), communicator_fields},
       {counters_table, sizeof(CounterRow), counter_fields},
       {messages_table, sizeof(MessageRow), message_fields},

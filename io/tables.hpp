@@ -58,6 +58,23 @@ struct PlaceRow {
   std::uint64_t start;  ///< first element within the dataset in the node's file
 };
 
+/// Where an epoch that holds changes has those of a rank.
+struct DeltaRankRow {
+  std::uint64_t rank;
+  std::uint64_t first_change, changes;
+  std::uint64_t start, bytes;  ///< elements of /delta/data
+};
+
+/// The bytes of a rank's changes are one after another.
+struct ChangeRow {
+  std::uint32_t rank;
+  std::uint32_t entry;
+  std::uint64_t offset;        ///< first byte within the slab
+  std::uint64_t bytes;         ///< of the slab
+  std::uint64_t stored_bytes;  ///< fewer when compressed
+  std::uint64_t checksum;      ///< of the stored bytes
+};
+
 struct CommunicatorRow {
   std::uint64_t id;
   std::uint32_t size;
@@ -106,6 +123,8 @@ enum TableId {
   slab_rows,
   block_rows,
   place_rows,
+  delta_rank_rows,
+  change_rows,
   communicator_rows,
   counter_rows,
   message_rows,

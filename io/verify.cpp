@@ -93,7 +93,7 @@ Status check_objects(const std::filesystem::path& epoch_directory) {
                   fmt::format("{}: its objects are not those that COMMIT.json lists",
                               (epoch_directory / described.name).native())};
   };
-  auto status = compare(scan_state(epoch_directory / state_file), record->state);
+  auto status = compare(scan_state(epoch_directory / record->state.name), record->state);
   for (const StateIndex& node : record->nodes) {
     if (!status) break;
     status = compare(scan_node(epoch_directory / node.name), node);
@@ -109,7 +109,9 @@ void check_data(const StateReader& reader, VerifyReport& report, Problems& probl
   for (int rank = 0; rank < reader.ranks(); ++rank) {
     for (SlabInfo& slab : reader.slabs(rank)) {
       problems.add(reader.check_slab(slab));
-      report.bytes_checked += slab.count * reader.entries()[slab.entry].element_bytes;
+      for (const ByteRange& own : reader.own_ranges(slab)) {
+        report.bytes_checked += own.last - own.first;
+      }
       if (!slab.shape.empty()) shaped[slab.entry].push_back(std::move(slab));
     }
     proof.add(rank, reader.counters(rank));
@@ -133,24 +135,33 @@ void check_data(const StateReader& reader, VerifyReport& report, Problems& probl
 
 }  // namespace
 
-VerifyReport verify_epoch(const Store& store, std::uint64_t epoch) {
+/// Parents have smaller numbers, so there is an end.
+const VerifyReport& Verifier::report(std::uint64_t epoch) {
+  if (const auto known = reports_.find(epoch); known != reports_.end()) return known->second;
   VerifyReport report;
   report.epoch = epoch;
   {
     Problems problems{report.problems};
-    const auto info = store.read_commit(epoch);
+    const auto info = store_.read_commit(epoch);
     problems.add(info.ok() ? Status{} : info.status());
     if (info.ok()) {
-      const auto reader = StateReader::open(store.epoch_path(epoch));
+      const auto reader = StateReader::open(store_.epoch_path(epoch));
       problems.add(reader.ok() ? Status{} : reader.status());
       if (reader.ok()) {
-        problems.add(check_objects(store.epoch_path(epoch)));
+        problems.add(check_objects(store_.epoch_path(epoch)));
         check_data(*reader, report, problems);
+        if (info->parent && !this->report(*info->parent).good) {
+          problems.add(fmt::format("builds on epoch {}, which is not good", *info->parent));
+        }
       }
     }
   }
   report.good = report.problems.empty();
-  return report;
+  return reports_.emplace(epoch, std::move(report)).first->second;
+}
+
+VerifyReport verify_epoch(const Store& store, std::uint64_t epoch) {
+  return Verifier{store}.report(epoch);
 }
 
 }  // namespace cairn::io

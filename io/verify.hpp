@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -18,10 +19,21 @@ struct VerifyReport {
   std::uint64_t messages_checked = 0;
 };
 
-/// Reads the whole epoch. Consistent means: for every channel (communicator, source, destination)
-/// received at the receiver's cut ≤ sent at the sender's cut (Chandy and Lamport 1985: no orphan),
-/// and the difference is exactly the number of messages stored for that channel (nothing lost,
-/// nothing twice).
+/// Verifies each epoch at most once: one that builds on another is as good as that.
+class Verifier {
+ public:
+  explicit Verifier(const Store& store) : store_(store) {}
+  const VerifyReport& report(std::uint64_t epoch);
+
+ private:
+  const Store& store_;
+  std::map<std::uint64_t, VerifyReport> reports_;
+};
+
+/// Reads the whole epoch, and all that it builds on. Consistent means: for every channel
+/// (communicator, source, destination) received at the receiver's cut ≤ sent at the sender's cut
+/// (Chandy and Lamport 1985: no orphan), and the difference is exactly the number of messages
+/// stored for that channel (nothing lost, nothing twice).
 VerifyReport verify_epoch(const Store& store, std::uint64_t epoch);
 
 }  // namespace cairn::io

@@ -187,6 +187,18 @@ CAIRN_EXPORT int cairn_protect_request(cairn_session* session, const char* name,
   return cairn_protect_requests(session, name, request, 1);
 }
 
+CAIRN_EXPORT int cairn_unprotect(cairn_session* session, const char* name) {
+  constexpr const char* call = "cairn_unprotect";
+  if (const int code = check(call, session, name); code != 0) return code;
+  return report(call, session->impl().unprotect(name));
+}
+
+CAIRN_EXPORT int cairn_protect_later(cairn_session* session, const char* name) {
+  if (const int code = check("cairn_protect_later", session, name); code != 0) return code;
+  session->impl().late.expect(name);
+  return 0;
+}
+
 CAIRN_EXPORT uint64_t cairn_restart(cairn_session* session) {
   return check("cairn_restart", session) == 0 ? session->session.restart() : 0;
 }

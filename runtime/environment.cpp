@@ -12,6 +12,8 @@
 #include <string_view>
 
 #include "base/log.hpp"
+#include "io/compression.hpp"
+#include "runtime/capture/change_tracker.hpp"
 
 namespace cairn {
 namespace {
@@ -90,6 +92,22 @@ bool parse_layout(std::string_view text, Options& options) {
   return text == "shared" || text == "per-node" || ranks_per_file(text) > 0;
 }
 
+bool parse_incremental(std::string_view text, Options& options) {
+  options.incremental = text;
+  return capture::parse_tracking_mode(text).has_value();
+}
+
+bool parse_full_every(std::string_view text, Options& options) {
+  options.full_every = 0;
+  if (text == "auto") return true;
+  return parse_number(text, options.full_every) && options.full_every > 0;
+}
+
+bool parse_compress(std::string_view text, Options& options) {
+  options.compress = text;
+  return io::parse_compression(text).has_value();
+}
+
 bool parse_pending_requests(std::string_view text, Options& options) {
   options.pending_requests = text;
   return text == "refuse" || text == "repost";
@@ -109,6 +127,8 @@ bool parse_staging_limit(std::string_view text, Options& options) {
          options.staging_limit_mib < (1ULL << 40);
 }
 
+constexpr const char* trackings = "auto, pagemap, hash or off";
+constexpr const char* compressions = "none, lz4, zstd or zstd:<1 to 19>";
 constexpr const char* layouts = "shared, per-node or group:<ranks>";
 
 struct Variable {
@@ -127,6 +147,9 @@ constexpr std::array variables = {
     Variable{"CAIRN_CUT", parse_cut, "aligned or marker"},
     Variable{"CAIRN_DRIVER", parse_driver, "direct or mpiio"},
     Variable{"CAIRN_LAYOUT", parse_layout, layouts},
+    Variable{"CAIRN_INCREMENTAL", parse_incremental, trackings},
+    Variable{"CAIRN_FULL_EVERY", parse_full_every, "auto or a number of checkpoints, at least 1"},
+    Variable{"CAIRN_COMPRESS", parse_compress, compressions},
     Variable{"CAIRN_PATIENCE", parse_patience, "a number of seconds above 0"},
     Variable{"CAIRN_PENDING_REQUESTS", parse_pending_requests, "refuse or repost"},
     Variable{"CAIRN_STAGING_LIMIT", parse_staging_limit, "a number of MiB above 0"},
@@ -157,6 +180,12 @@ Status check_code_options(const Options& options) {
                         "node no rank's part is scattered; use CAIRN_DRIVER=direct, or "
                         "CAIRN_LAYOUT=shared",
                         options.layout)};
+  }
+  if (!parse_incremental(options.incremental, scratch)) {
+    return bad("incremental", options.incremental, trackings);
+  }
+  if (!parse_compress(options.compress, scratch)) {
+    return bad("compress", options.compress, compressions);
   }
   if (!parse_pending_requests(options.pending_requests, scratch)) {
     return bad("pending_requests", options.pending_requests, "refuse or repost");

@@ -42,7 +42,7 @@ Status drain(const EpochContext& context, std::uint64_t epoch) {
   return {Code::mpi_error, "a marker names a communicator that this rank does not have"};
 }
 
-Status write(const EpochContext& context, io::Collective& all, const io::EpochInfo& info,
+Status write(const EpochContext& context, io::Collective& all, io::EpochInfo& info,
              io::RankState& state) {
   auto captured = context.registry.capture();
   Status ready = captured ? Status{} : captured.status();
@@ -55,13 +55,18 @@ Status write(const EpochContext& context, io::Collective& all, const io::EpochIn
   }
   if (auto status = all.agree(ready); !status) return status;
   directory = all.broadcast(directory, 0);
+  io::WriteOptions options;
+  info.parent = context.tracker.on() ? context.chain.next_parent() : std::nullopt;
+  info.parent_id = context.chain.parent_id();
+  context.tracker.select(*captured, info.parent.has_value());
+  options.find_changes = context.tracker.finder(*captured);
+  options.compression = *io::parse_compression(context.options.compress);
   state.entries = std::move(captured->entries);
   state.slabs = std::move(captured->slabs);
-  io::WriteOptions options;
   if (context.options.driver == "mpiio") options.driver = io::WriteDriver::mpiio;
   options.group = context.group;
   return io::write_state(context.comm, std::filesystem::path(directory) / io::state_file, info,
-                         state, options);
+                         state, options, &info);
 }
 
 }  // namespace
@@ -100,7 +105,11 @@ Result<io::EpochInfo> take_epoch(const EpochContext& context, std::uint64_t epoc
     if (!status) context.store.discard(epoch);
   }
   status = all.agree(status);
-  if (!status) return status;
+  if (!status) {
+    context.tracker.aborted();
+    return status;
+  }
+  context.tracker.committed();
   crash_point("committed");
   return info;
 }

@@ -12,7 +12,10 @@
 #include "io/node_group.hpp"
 #include "io/store.hpp"
 #include "mpi_bindings/channel_layer.hpp"
+#include "runtime/capture/chain.hpp"
+#include "runtime/capture/change_tracker.hpp"
 #include "runtime/capture/registry.hpp"
+#include "runtime/late_items.hpp"
 #include "runtime/pending_requests.hpp"
 #include "runtime/protocol/mpi_transport.hpp"
 
@@ -23,6 +26,9 @@ struct EpochContext {
   mpi::ChannelLayer& layer;
   protocol::Transport& transport;
   const capture::Registry& registry;
+  capture::ChangeTracker& tracker;
+  const capture::Chain& chain;
+  LateItems& late;
   PendingRequests& requests;
   const io::Store& store;
   const Options& options;

@@ -39,13 +39,6 @@ Status mismatch(const std::string& name, const std::string& what) {
                       name, what)};
 }
 
-std::string describe(const io::Entry& entry) {
-  std::string text{element_type_name(entry.type)};
-  if (entry.type == ElementType::opaque) text += fmt::format(" of {} bytes", entry.element_bytes);
-  if (entry.global_shape.empty()) return text;
-  return fmt::format("{}, shape ({})", text, fmt::join(entry.global_shape, ", "));
-}
-
 /// Whether what the program protects is what the epoch has.
 Status check_items(const EpochContext& context, const io::StateReader& reader, int rank) {
   const auto& entries = reader.entries();
@@ -64,49 +57,33 @@ Status check_items(const EpochContext& context, const io::StateReader& reader, i
     const auto item = std::find_if(items.begin(), items.end(), [&](const capture::Item& one) {
       return one.entry.name == entries[i].name;
     });
+    if (item == items.end() && context.late.expected(entries[i].name)) continue;
     if (item == items.end()) {
       return mismatch(entries[i].name, "is in the checkpoint, but not protected by the program");
     }
-    if (!(item->entry == entries[i])) {
-      return mismatch(entries[i].name, fmt::format("is {} in the checkpoint and {} in the program",
-                                                   describe(entries[i]), describe(item->entry)));
-    }
-    if (!item->view || item->resize) continue;
-    const std::uint64_t count = item->view().size() / item->entry.element_bytes;
-    if (count != slabs[i].count) {
-      return mismatch(entries[i].name,
-                      fmt::format("has {} elements on rank {} in the checkpoint and {} in the "
-                                  "program",
-                                  slabs[i].count, rank, count));
-    }
+    if (auto status = check_item(*item, entries[i], slabs[i].count, rank); !status) return status;
   }
   return {};
-}
-
-Status load_object(const capture::Item& item, const io::StateReader& reader,
-                   const io::SlabInfo& slab) {
-  std::vector<std::byte> bytes(slab.count);
-  if (auto status = reader.read_slab(slab, bytes); !status) return status;
-  try {
-    item.load(bytes);
-    return {};
-  } catch (const std::exception& error) {
-    return {Code::corruption,
-            fmt::format("\"{}\" could not be deserialized: {}", item.entry.name, error.what())};
-  }
 }
 
 Status load_items(const EpochContext& context, const io::StateReader& reader, int rank) {
   const auto slabs = reader.slabs(rank);
   const auto& entries = reader.entries();
+  context.late.clear();
   for (std::size_t i = 0; i < entries.size(); ++i) {
     if (i == entries.size() / 2) crash_point("restart_half_read");
     const auto& items = context.registry.items();
     const auto item = std::find_if(items.begin(), items.end(), [&](const capture::Item& one) {
       return one.entry.name == entries[i].name;
     });
-    if (item->load) {
-      if (auto status = load_object(*item, reader, slabs[i]); !status) return status;
+    if (item == items.end() || item->load) {
+      std::vector<std::byte> bytes(slabs[i].count * entries[i].element_bytes);
+      if (auto status = reader.read_slab(slabs[i], bytes); !status) return status;
+      if (item == items.end()) {
+        context.late.keep(entries[i], std::move(bytes));
+      } else if (auto status = load_object(*item, bytes); !status) {
+        return status;
+      }
       continue;
     }
     if (item->resize) item->resize(slabs[i].count);

@@ -138,6 +138,10 @@ void Session::check_protected(const Status& status) {
   PMPI_Abort(MPI_COMM_WORLD, 2);
 }
 
+Status Session::unprotect(std::string_view name) { return impl_->unprotect(std::string{name}); }
+
+void Session::protect_later(std::string_view name) { impl_->late.expect(std::string{name}); }
+
 std::uint64_t Session::restart() { return impl_->restart(); }
 
 bool Session::safe_point() {

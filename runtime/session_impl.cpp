@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -93,6 +94,8 @@ SessionImpl::SessionImpl(mpi::ChannelLayer& channel_layer, Options session_optio
       bulk(private_world()),
       group(make_node_group(bulk, options.layout)),
       store(options.directory),
+      tracker(*capture::parse_tracking_mode(options.incremental)),
+      chain(options.full_every),
       requests(channel_layer, registry) {
   PMPI_Comm_rank(control, &rank);
   PMPI_Comm_size(control, &size);
@@ -111,6 +114,9 @@ SessionImpl::SessionImpl(mpi::ChannelLayer& channel_layer, Options session_optio
         *layer, *this,
         protocol::SnapshotSettings{options.cut == "marker", period, options.patience_seconds},
         options.staging_limit_mib << 20);
+  if (rank == 0 && !tracker.fallback().empty()) {
+    log::info("changes are found by hashing, not by pages: {}", tracker.fallback());
+  }
   if (options.interval.kind != Interval::Kind::off) prepare_store();
   schedule_next(options.interval.seconds);
   const mpi::Alone alone;
@@ -146,7 +152,8 @@ void SessionImpl::prepare_store() {
 }
 
 EpochContext SessionImpl::context() {
-  return {*layer, *transport, registry, requests, store, options, job, bulk, group};
+  return {*layer,   *transport, registry, tracker, chain, late,
+          requests, store,      options,  job,     bulk,  group};
 }
 
 void SessionImpl::record(const char* event, std::uint64_t epoch_number,
@@ -173,7 +180,15 @@ Status SessionImpl::protect(capture::Item item) {
   if (!status) return refuse_to_protect(name, std::move(status));
   requests.remove(name);  // it stands for memory from now on
   unprotected_.erase(name);
-  return status;
+  return late.restore(*registry.find(name), rank);
+}
+
+Status SessionImpl::unprotect(const std::string& name) {
+  const bool known = registry.find(name) != nullptr;
+  requests.remove(name);
+  registry.remove(name);
+  if (known || unprotected_.erase(name) > 0) return {};
+  return {Code::not_found, fmt::format("\"{}\" is not protected", name)};
 }
 
 Status SessionImpl::protect(std::string_view name, ElementType type, std::size_t element_bytes,
@@ -296,6 +311,27 @@ bool SessionImpl::due_here() const {
   return safe_point_index % options.interval.every == 0 || safe_point_index == retry_at_;
 }
 
+/// Whether a cut is to be expected about as soon as copying ahead of it takes. A guess of this
+/// rank's: nothing depends on it but time.
+bool SessionImpl::due_soon() {
+  const Interval& interval = options.interval;
+  if (!tracker.on() || interval.kind == Interval::Kind::off) return false;
+  if (interval.kind == Interval::Kind::seconds) {
+    return transport->now() >= due_ - snapshot->seconds_ahead();
+  }
+  const std::uint64_t passed = safe_point_index % interval.every;
+  if (passed == 1) {
+    interval_began_ = transport->now();
+  } else if (passed == interval.every / 2 && interval_began_ > 0) {
+    const double step = (transport->now() - interval_began_) / static_cast<double>(passed - 1);
+    const double left = static_cast<double>(interval.every - passed);
+    const double early =
+        std::min(left, std::ceil(snapshot->seconds_ahead() / std::max(step, 1e-9)));
+    ahead_from_ = interval.every - static_cast<std::uint64_t>(early);
+  }
+  return passed > 1 && passed >= ahead_from_;
+}
+
 Status SessionImpl::pass_safe_point(bool pinned, bool& committed) {
   committed = false;
   if (auto status = usable(); !status) return status;
@@ -309,6 +345,7 @@ Status SessionImpl::pass_safe_point(bool pinned, bool& committed) {
   if (!pinned) {
     if (options.interval.kind == Interval::Kind::off && snapshot->idle()) return {};
     absence_reported_ = false;
+    if (due_soon()) snapshot->copy_ahead();
     const bool begins = options.cut != "marker" || rank == 0;
     snapshot->pass_safe_point(safe_point_index, begins && due_here());
     layer->settle();
@@ -401,6 +438,14 @@ void SessionImpl::wait_for_retirement() {
 void SessionImpl::note_commit(const io::EpochInfo& info) {
   retire_old_epochs();
   failures_ = 0;
+  chain.committed(info);
+  for (const std::string& name : late.waiting()) {
+    log::warning(
+        "\"{}\" was in the checkpoint that this run continues from, and is in no later "
+        "one: it has not been protected again",
+        name);
+  }
+  late.clear();
   epoch = info.epoch;
   next_epoch = info.epoch + 1;
   schedule_next(options.interval.seconds);

@@ -14,6 +14,8 @@
 #include "base/background_thread.hpp"
 #include "io/store.hpp"
 #include "mpi_bindings/channel_layer.hpp"
+#include "runtime/capture/chain.hpp"
+#include "runtime/capture/change_tracker.hpp"
 #include "runtime/capture/registry.hpp"
 #include "runtime/epoch_writer.hpp"
 #include "runtime/pending_requests.hpp"
@@ -45,6 +47,7 @@ class SessionImpl : public mpi::Progress, public SnapshotHost {
   // ---- What the public calls do.
   /// What can't be protected keeps checkpoints from being taken: a restart would not restore it.
   Status protect(capture::Item item);
+  Status unprotect(const std::string& name);
   Status protect(std::string_view name, ElementType type, std::size_t element_bytes, void* data,
                  std::size_t count, GlobalShape shape);
   Status protect(const std::string& name, PendingRequests::View view);
@@ -91,6 +94,9 @@ class SessionImpl : public mpi::Progress, public SnapshotHost {
   io::Store store;
   io::Job job;
   capture::Registry registry;
+  LateItems late;
+  capture::ChangeTracker tracker;
+  capture::Chain chain;
   PendingRequests requests;
   std::unique_ptr<protocol::MpiTransport> transport;
   std::unique_ptr<protocol::Agreement> agreement;  ///< for checkpoints at which all ranks wait
@@ -107,6 +113,7 @@ class SessionImpl : public mpi::Progress, public SnapshotHost {
   void prepare_store();
   void warn_of_other_arguments() const;
   bool due_here() const;
+  bool due_soon();
   void retire_old_epochs();
   void wait_for_retirement();
   /// B5: which of the program's requests may be pending at a cut.
@@ -130,6 +137,9 @@ class SessionImpl : public mpi::Progress, public SnapshotHost {
   int safe_regions_ = 0;       ///< that the program is in
   std::map<std::string, std::string> unprotected_;  ///< names that can't be protected, and why
 
+  double interval_began_ = 0;  ///< Interval::every: time of the first safe point after one is due
+  /// Interval::every: safe points since then from which on the next one is near.
+  std::uint64_t ahead_from_ = ~std::uint64_t{0};
   double due_ = 0;  ///< Interval::seconds: when the next checkpoint is due
   // The same on all ranks:
   int failures_ = 0;            ///< attempts that failed since the last committed epoch

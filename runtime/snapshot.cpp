@@ -53,6 +53,21 @@ void Snapshot::reserve() {
   [[maybe_unused]] const Status early = staging_.reserve(host_.context().registry.staged_bytes());
 }
 
+void Snapshot::copy_ahead() {
+  if (ahead_ || !protocol_.over()) return;
+  ahead_ = true;
+  const EpochContext context = host_.context();
+  auto captured = context.registry.capture_regions();
+  const bool delta = context.chain.next_parent().has_value();
+  if (!captured || !context.tracker.select_ahead(*captured, delta)) return;
+  if (staging_.reserve(capture::staged_bytes(*captured))) staging_.copy_ahead(*captured);
+}
+
+double Snapshot::seconds_ahead() const {
+  constexpr double shortest = 0.05, bytes_per_second = 1e9;
+  return shortest + static_cast<double>(staging_.reserved_bytes()) / bytes_per_second;
+}
+
 /// Whoever waits also drains, so that a peer in a rendezvous send can come here (I5).
 void Snapshot::wait_for(bool (protocol::GlobalSnapshot::*test)() const) {
   const mpi::WithoutPolling without_polling;
@@ -95,6 +110,7 @@ void Snapshot::capture(Status& why_not, bool& no_memory) {
   info_.application = context.job.application;
   info_.uuid = context.job.uuid;
   state_ = {};
+  ahead_ = false;
   if (why_not) why_not = copy(context, no_memory);
   counters_ = channel_counters(layer_);
   communicators_ = led_communicators(layer_, transport_.rank());
@@ -104,7 +120,10 @@ Status Snapshot::copy(const EpochContext& context, bool& no_memory) {
   auto captured = context.registry.capture();
   if (!captured) return captured.status();
   state_ = std::move(*captured);
-  Status status = staging_.reserve(context.registry.staged_bytes());
+  info_.parent = context.tracker.on() ? context.chain.next_parent() : std::nullopt;
+  info_.parent_id = context.chain.parent_id();
+  context.tracker.select(state_, info_.parent.has_value());
+  Status status = staging_.reserve(capture::staged_bytes(state_));
   if (status) status = staging_.copy(state_);
   no_memory = !status;
   return status;
@@ -118,7 +137,8 @@ void Snapshot::begin(const Status& why_not) {
       publishing(context));
   finished_ = false;
   if (why_not) {
-    write_->begin(std::move(state_.entries), std::move(state_.slabs));
+    auto find_changes = context.tracker.finder(state_);
+    write_->begin(std::move(state_.entries), std::move(state_.slabs), std::move(find_changes));
   } else {
     write_->fail(why_not);
   }
@@ -129,6 +149,7 @@ void Snapshot::begin(const Status& why_not) {
 io::StateWrite::Options Snapshot::publishing(const EpochContext& context) {
   io::StateWrite::Options options;
   options.group = context.group;
+  options.compression = *io::parse_compression(context.options.compress);
   options.prepare = [store = context.store, job = context.job, epoch = info_.epoch] {
     const Status prepared = store.prepare(job, true);
     if (!prepared) return prepared;
@@ -136,7 +157,9 @@ io::StateWrite::Options Snapshot::publishing(const EpochContext& context) {
     return begun ? Status{} : begun.status();
   };
   // What it knows of the epoch is read when all is over.
-  options.publish = [this, store = context.store](const io::WrittenFiles& files) {
+  options.publish = [this, store = context.store](const io::DataForm& form,
+                                                  const io::WrittenFiles& files) {
+    static_cast<io::DataForm&>(info_) = form;
     auto committed = store.commit(info_, files);
     if (!committed) return committed.status();
     info_ = std::move(*committed);
@@ -175,6 +198,12 @@ bool Snapshot::written(Status& status) {
 bool Snapshot::over(const protocol::EpochOutcome& outcome) {
   if (transport_.rank() == 0 && !outcome.status) host_.context().store.discard(info_.epoch);
   if (outcome.status) crash_point("committed");
+  if (outcome.status) {
+    static_cast<io::DataForm&>(info_) = write_->form();
+    host_.context().tracker.committed();
+  } else {
+    host_.context().tracker.aborted();
+  }
   write_.reset();
   state_ = {};
   return host_.over(outcome, info_);

@@ -50,6 +50,10 @@ class Snapshot : private protocol::SnapshotOwner {
   void pass_safe_point(std::uint64_t index, bool cut_here);
   /// Memory for a copy of what is protected now, as early as possible. Local.
   void reserve();
+  /// A cut is near: copies what has changed so far, in the background. Once for each cut. Local.
+  void copy_ahead();
+  /// Seconds that it takes, about.
+  double seconds_ahead() const;
   /// Makes what progress is possible.
   void poll() { protocol_.poll(); }
   /// Until no epoch is under way here.
@@ -105,6 +109,7 @@ class Snapshot : private protocol::SnapshotOwner {
   std::vector<io::Communicator> communicators_;
   bool finished_ = false;  ///< write_ knows the judgement, or is over
   double cut_at_ = 0, blocked_seconds_ = 0;
+  bool ahead_ = false;  ///< copy_ahead() since the last cut
 };
 
 }  // namespace cairn

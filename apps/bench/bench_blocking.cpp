@@ -174,6 +174,7 @@ int main(int argc, char** argv) {
     cairn::Options options;
     options.interval = cairn::Interval::every_safe_points(safe_points_per_epoch);
     options.keep = 1;
+    options.incremental = "off";  // everything is to be written each time
     cairn::Session session{MPI_COMM_WORLD, options};
     session.protect("field", field);
     session.restart();

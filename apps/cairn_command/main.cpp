@@ -1,4 +1,4 @@
-// cairn: lists, shows and verifies the checkpoints in a directory.
+// cairn: looks at the checkpoints in a directory, and merges them.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -16,6 +16,7 @@ namespace {
 struct Arguments {
   std::string directory;            // or the first epoch
   std::vector<std::string> epochs;  // all of them for `verify`, at most one for `show`
+  std::string output;               // of `export`
   bool json = false;
 };
 
@@ -72,6 +73,14 @@ Selection select(const Arguments& arguments) {
   return selection;
 }
 
+std::uint64_t newest_epoch(const io::Store& store) {
+  const auto epochs = store.epochs();
+  if (epochs.empty()) {
+    fail(fmt::format("there are no checkpoints in {}", store.directory().native()));
+  }
+  return epochs.back();
+}
+
 CLI::App* add_command(CLI::App& app, const char* name, const char* description,
                       Arguments& arguments) {
   CLI::App* command = app.add_subcommand(name, description);
@@ -82,7 +91,8 @@ CLI::App* add_command(CLI::App& app, const char* name, const char* description,
 
 int run(int argc, char** argv) {
   CLI::App app{
-      "Looks at Cairn's checkpoints. DIR is $CAIRN_DIR, or ./cairn, when not given.\n"
+      "Looks at Cairn's checkpoints, and merges them. DIR is $CAIRN_DIR, or ./cairn, when not "
+      "given.\n"
       "Exit status: 0 good, 1 damaged, 2 wrong usage.",
       "cairn"};
   app.set_version_flag("--version", std::string{"cairn "} + CAIRN_VERSION);
@@ -97,11 +107,26 @@ int run(int argc, char** argv) {
       "Check every byte, and that each checkpoint is a consistent global state (default: all)",
       arguments);
   verify_command->add_option("EPOCH", arguments.epochs, "Their numbers")->expected(0, -1);
+  CLI::App* diff_command =
+      add_command(app, "diff", "Show what changed from one checkpoint to another", arguments);
+  diff_command->add_option("A B", arguments.epochs, "The two")->expected(1, 2);
+  CLI::App* compact_command = app.add_subcommand(
+      "compact",
+      "Merge a checkpoint (default: the newest) with those that it builds on, while no job runs");
+  compact_command->add_option("DIR", arguments.directory, "Checkpoint directory");
+  compact_command->add_option("EPOCH", arguments.epochs, "Its number")->expected(0, 1);
+  CLI::App* export_command = app.add_subcommand(
+      "export", "Write a checkpoint, whatever it builds on, as one plain HDF5 file");
+  export_command->add_option("DIR", arguments.directory, "Checkpoint directory")->required();
+  std::string exported;
+  export_command->add_option("EPOCH", exported, "Its number")->required();
+  export_command->add_option("OUT", arguments.output, "The file; it must not exist")->required();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? good : usage;
   }
+  if (export_command->parsed()) arguments.epochs = {exported};
   const Selection selection = select(arguments);
   const io::Store store{selection.directory};
   if (list_command->parsed()) {
@@ -113,10 +138,27 @@ int run(int argc, char** argv) {
     const auto& epochs = selection.epochs;
     return show(store, epochs.empty() ? std::nullopt : std::optional{epochs[0]}, arguments.json);
   }
+  if (diff_command->parsed()) {
+    if (selection.epochs.size() != 2) fail("cairn diff takes two epochs");
+    return diff(store, selection.epochs[0], selection.epochs[1], arguments.json);
+  }
+  if (compact_command->parsed()) {
+    if (selection.epochs.size() > 1) fail("cairn compact takes one epoch");
+    return compact(store, selection.epochs.empty() ? newest_epoch(store) : selection.epochs[0]);
+  }
+  if (export_command->parsed()) {
+    return export_epoch(store, selection.epochs.at(0), arguments.output);
+  }
   return verify(store, selection.epochs, arguments.json);
 }
 
 }  // namespace
+
+int report(const Status& status) {
+  fmt::print(stderr, "cairn: error: {}\n", status.message());
+  return status.code() == Code::invalid_argument ? usage : damaged;
+}
+
 }  // namespace cairn::command
 
 int main(int argc, char** argv) {

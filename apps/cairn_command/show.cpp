@@ -96,7 +96,7 @@ ordered_json to_json(const Summary& summary) {
                         {"bytes", channel.bytes}});
   }
   return {{"epoch", info.epoch},
-          {"kind", info.kind},
+          {"kind", info.kind()},
           {"parent", info.parent ? ordered_json(*info.parent) : ordered_json(nullptr)},
           {"protocol", info.protocol},
           {"ranks", info.ranks},
@@ -115,7 +115,7 @@ ordered_json to_json(const Summary& summary) {
 
 void print(const Summary& summary) {
   const io::EpochInfo& info = summary.info;
-  fmt::print("epoch {} ({}, {}) of {}: {} rank{}, {}, committed {} ({})\n", info.epoch, info.kind,
+  fmt::print("epoch {} ({}, {}) of {}: {} rank{}, {}, committed {} ({})\n", info.epoch, info.kind(),
              info.protocol, info.application.empty() ? "?" : info.application, info.ranks,
              info.ranks == 1 ? "" : "s", human_bytes(info.bytes), info.committed_at,
              human_age(info.committed_at, std::time(nullptr)));

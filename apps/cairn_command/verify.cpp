@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <map>
-
 #include "commands.hpp"
 #include "format.hpp"
 
@@ -12,30 +10,14 @@ namespace {
 
 using nlohmann::ordered_json;
 
-/// Verifies each epoch at most once.
-class Verifier {
- public:
-  explicit Verifier(const io::Store& store) : store_(store) {}
-
-  const io::VerifyReport& report(std::uint64_t epoch) {
-    const auto found = reports_.find(epoch);
-    if (found != reports_.end()) return found->second;
-    return reports_.emplace(epoch, io::verify_epoch(store_, epoch)).first->second;
+/// The newest good epoch: what a restart uses.
+std::optional<std::uint64_t> restart_epoch(const io::Store& store, io::Verifier& verifier) {
+  const auto epochs = store.epochs();
+  for (auto epoch = epochs.rbegin(); epoch != epochs.rend(); ++epoch) {
+    if (verifier.report(*epoch).good) return *epoch;
   }
-
-  /// The newest good epoch: what a restart uses.
-  std::optional<std::uint64_t> restart_epoch() {
-    const auto epochs = store_.epochs();
-    for (auto epoch = epochs.rbegin(); epoch != epochs.rend(); ++epoch) {
-      if (report(*epoch).good) return *epoch;
-    }
-    return std::nullopt;
-  }
-
- private:
-  const io::Store& store_;
-  std::map<std::uint64_t, io::VerifyReport> reports_;
-};
+  return std::nullopt;
+}
 
 ordered_json to_json(const io::VerifyReport& report) {
   return {{"epoch", report.epoch},
@@ -71,7 +53,7 @@ void print_advice(const io::Store& store, std::optional<std::uint64_t> restart) 
 
 int verify(const io::Store& store, const std::vector<std::uint64_t>& chosen, bool json) {
   const std::vector<std::uint64_t> epochs = chosen.empty() ? store.epochs() : chosen;
-  Verifier verifier{store};
+  io::Verifier verifier{store};
   auto reports = ordered_json::array();
   bool all_good = true;
   for (const std::uint64_t epoch : epochs) {
@@ -81,14 +63,14 @@ int verify(const io::Store& store, const std::vector<std::uint64_t>& chosen, boo
     if (!json) print(report);
   }
   if (json) {
-    const auto restart = verifier.restart_epoch();
+    const auto restart = restart_epoch(store, verifier);
     print_json({{"good", all_good},
                 {"restart_epoch", restart ? ordered_json(*restart) : ordered_json(nullptr)},
                 {"epochs", reports}});
   } else if (epochs.empty()) {
     fmt::print("no checkpoints in {}\n", store.directory().native());
   } else if (!all_good) {
-    print_advice(store, verifier.restart_epoch());
+    print_advice(store, restart_epoch(store, verifier));
   }
   return all_good ? good : damaged;
 }

@@ -86,6 +86,16 @@ Status Registry::add(Item item) {
   return {};
 }
 
+const Item* Registry::find(const std::string& name) const {
+  const auto found = std::find_if(items_.begin(), items_.end(),
+                                  [&](const Item& item) { return item.entry.name == name; });
+  return found == items_.end() ? nullptr : &*found;
+}
+
+void Registry::remove(const std::string& name) {
+  std::erase_if(items_, [&](const Item& item) { return item.entry.name == name; });
+}
+
 std::uint64_t Registry::fingerprint() const {
   std::uint64_t hash = items_.size();
   for (const auto& item : items_) {
@@ -105,14 +115,17 @@ std::uint64_t Registry::staged_bytes() const {
   return bytes;
 }
 
-Result<Capture> Registry::capture() const {
+Result<Capture> Registry::capture() const { return capture(true); }
+Result<Capture> Registry::capture_regions() const { return capture(false); }
+
+Result<Capture> Registry::capture(bool objects) const {
   Capture capture;
   capture.objects.reserve(items_.size());
   for (const auto& item : items_) {
     io::Slab slab;
     if (item.save) {
       auto& bytes = capture.objects.emplace_back();
-      if (auto status = save_object(item, bytes); !status) return status;
+      if (auto status = objects ? save_object(item, bytes) : Status{}; !status) return status;
       slab.data = bytes.data();
       slab.count = bytes.size();
     } else {
@@ -121,6 +134,7 @@ Result<Capture> Registry::capture() const {
       slab.data = item.view().data();
       slab.count = *count;
     }
+    capture.memory.push_back(item.save ? std::span{capture.objects.back()} : item.view());
     slab.offset = item.offset;
     slab.shape = item.shape;
     capture.entries.push_back(item.entry);

@@ -12,6 +12,7 @@
 #include <cairn/status.hpp>
 
 #include "io/records.hpp"
+#include "runtime/capture/byte_ranges.hpp"
 
 namespace cairn::capture {
 
@@ -26,11 +27,22 @@ struct Item {
   std::function<void(std::span<const std::byte> bytes)> load;
 };
 
+/// What of a slab is to be written.
+struct Selection {
+  bool whole = true;
+  ByteRanges ranges;                   ///< of the slab, when not whole; they may touch
+  std::vector<const std::byte*> data;  ///< of each range
+  bool ahead = false;                  ///< copies may have been made ahead of the cut
+  ByteRanges fresh;                    ///< and this has been written to since
+};
+
 /// The state of this rank at a safe point, ready to be written: regions are not copied.
 struct Capture {
   std::vector<io::Entry> entries;
   std::vector<io::Slab> slabs;
   std::vector<std::vector<std::byte>> objects;  ///< owns the bytes of serialized slabs
+  std::vector<std::span<std::byte>> memory;     ///< the program's, or an object's bytes
+  std::vector<Selection> selected;              ///< see ChangeTracker; empty: all is whole
 };
 
 /// Copies of regions begin at cache lines.
@@ -42,6 +54,9 @@ class Registry {
   /// a shape that does not fit.
   Status add(Item item);
   const std::vector<Item>& items() const { return items_; }
+  /// Null when there is none of that name.
+  const Item* find(const std::string& name) const;
+  void remove(const std::string& name);
 
   /// The same on every rank when all protect the same names, types and shapes in the same order.
   std::uint64_t fingerprint() const;
@@ -52,8 +67,12 @@ class Registry {
   /// Captures everything. Local. invalid_argument: a vector no longer fits its shape, or an object
   /// could not be serialized; names it.
   Result<Capture> capture() const;
+  /// The same without objects: they are empty.
+  Result<Capture> capture_regions() const;
 
  private:
+  Result<Capture> capture(bool objects) const;
+
   std::vector<Item> items_;
 };
 

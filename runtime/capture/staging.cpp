@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <stop_token>
 
@@ -23,6 +25,7 @@ namespace {
 constexpr double mib = 1 << 20;
 constexpr std::uint64_t huge_page_bytes = std::uint64_t{2} << 20;
 // Between two looks at whether it should stop.
+constexpr std::uint64_t ahead_bytes = std::uint64_t{1} << 20;
 constexpr std::uint64_t populate_bytes = std::uint64_t{64} << 20;
 
 /// Without changing what is there: the program may be copying into it already.
@@ -49,9 +52,40 @@ Status no_memory(std::uint64_t bytes, std::string_view why) {
 
 bool is_region(const io::Entry& entry) { return entry.type != ElementType::serialized; }
 
+/// The program may free its memory meanwhile: then this is false, and nothing worse happens.
+bool read_memory(const CopyPiece& piece) {
+  const iovec to{piece.to, piece.bytes};
+  const iovec from{const_cast<std::byte*>(piece.from), piece.bytes};
+  return ::process_vm_readv(::getpid(), &to, 1, &from, 1, 0) == static_cast<ssize_t>(piece.bytes);
+}
+
+void copy_anywhere(std::byte* to, const std::byte* from, std::size_t bytes) {
+  std::memcpy(to, from, bytes);
+}
+
+bool is_whole(const Capture& capture, std::size_t i) {
+  return capture.selected.empty() || capture.selected[i].whole;
+}
+
 }  // namespace
 
+std::uint64_t staged_bytes(const Capture& capture) {
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < capture.slabs.size(); ++i) {
+    if (!is_region(capture.entries[i])) continue;
+    if (is_whole(capture, i)) {
+      bytes += staged_size(capture.slabs[i].count * capture.entries[i].element_bytes);
+      continue;
+    }
+    for (const ByteRange& range : capture.selected[i].ranges) {
+      bytes += staged_size(range.last - range.first);
+    }
+  }
+  return bytes;
+}
+
 Staging::~Staging() {
+  end_ahead(false);
   thread_.reset();
   if (memory_ != nullptr) ::munmap(memory_, mapped_bytes_);
 }
@@ -72,6 +106,7 @@ Status Staging::reserve(std::uint64_t bytes) {
 }
 
 Status Staging::grow(std::uint64_t bytes) {
+  end_ahead(false);
   thread_.reset();
   void* memory = memory_ == nullptr ? ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
@@ -80,6 +115,7 @@ Status Staging::grow(std::uint64_t bytes) {
   std::byte* added = static_cast<std::byte*>(memory) + mapped_bytes_;
   const std::uint64_t added_bytes = bytes - mapped_bytes_;
   memory_ = static_cast<std::byte*>(memory);
+  next_ = memory_;
   mapped_bytes_ = bytes;
   ::madvise(added, added_bytes, MADV_HUGEPAGE);  // faulted in faster; where there are none, no harm
   ::madvise(memory_, bytes, MADV_DONTFORK);      // a child has no use for it
@@ -95,26 +131,108 @@ bool Staging::ready() {
   return !thread_;
 }
 
+std::byte* Staging::place(std::uint64_t bytes) {
+  std::byte* at = next_;
+  next_ += staged_size(bytes);
+  return at;
+}
+
+void Staging::copy_ahead(const Capture& capture) {
+  end_ahead(false);
+  if (staged_bytes(capture) > mapped_bytes_) return;
+  for (std::size_t i = 0; i < capture.slabs.size(); ++i) {
+    const Selection& selection = capture.selected[i];
+    for (std::size_t r = 0; r < selection.ranges.size(); ++r) {
+      const std::uint64_t bytes = selection.ranges[r].last - selection.ranges[r].first;
+      std::byte* to = place(bytes);
+      if (bytes == capture.memory[i].size()) ahead_copies_.add_whole(capture.memory[i], to);
+      for (std::uint64_t at = 0; at < bytes; at += ahead_bytes) {
+        ahead_.push_back(
+            {selection.data[r] + at, std::min(ahead_bytes, bytes - at), to + at, false});
+      }
+    }
+  }
+  copier_.post([this](const std::stop_token& cancelled) {
+    for (CopyPiece& piece : ahead_) {
+      if (cancelled.stop_requested()) break;
+      piece.copied = read_memory(piece);
+    }
+    return Status{};
+  });
+}
+
+/// `keep`: what has been copied is of use.
+void Staging::end_ahead(bool keep) {
+  copier_.cancel();
+  while (!copier_.idle()) copier_.wait(std::chrono::milliseconds{10});
+  if (keep) {
+    for (const CopyPiece& piece : ahead_) ahead_copies_.add(piece);
+  } else {
+    ahead_copies_.clear();
+    next_ = memory_;
+  }
+  ahead_.clear();
+}
+
+/// How a slab comes into the copy; one piece after another, if it is whole.
+std::vector<CopyPiece> Staging::plan(const Capture& capture, std::size_t i) const {
+  const std::span<const std::byte> memory = capture.memory[i];
+  const bool ahead = !capture.selected.empty() && capture.selected[i].ahead;
+  if (!is_whole(capture, i)) {
+    const Selection& selection = capture.selected[i];
+    return (ahead ? ahead_copies_ : AheadCopies{})
+        .pieces(memory, selection.ranges, selection.fresh);
+  }
+  if (memory.empty()) return {};
+  const ByteRanges all{{0, memory.size()}};
+  if (!ahead || ahead_copies_.whole(memory) == nullptr)
+    return AheadCopies{}.pieces(memory, all, {});
+  return ahead_copies_.pieces(memory, all, capture.selected[i].fresh);
+}
+
 Status Staging::copy(Capture& capture) {
-  std::uint64_t needed = 0;
-  for (std::size_t i = 0; i < capture.slabs.size(); ++i) {
-    if (!is_region(capture.entries[i])) continue;
-    needed += staged_size(capture.slabs[i].count * capture.entries[i].element_bytes);
+  end_ahead(true);
+  std::vector<std::vector<CopyPiece>> plans(capture.slabs.size());
+  std::uint64_t room = 0;
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    room = 0;
+    for (std::size_t i = 0; i < plans.size(); ++i) {
+      if (!is_region(capture.entries[i])) continue;
+      plans[i] = plan(capture, i);
+      for (const CopyPiece& piece : plans[i]) {
+        if (piece.to == nullptr) room += staged_size(piece.bytes);
+      }
+    }
+    if (room <= mapped_bytes_ - static_cast<std::uint64_t>(next_ - memory_)) break;
+    end_ahead(false);  // it is in the way
   }
-  if (needed > mapped_bytes_) {
-    return no_memory(needed, fmt::format("{:.1f} MiB are reserved", mapped_bytes_ / mib));
+  if (room > mapped_bytes_) {
+    return no_memory(room, fmt::format("{:.1f} MiB are reserved", mapped_bytes_ / mib));
   }
-  std::byte* next = memory_;
-  for (std::size_t i = 0; i < capture.slabs.size(); ++i) {
-    if (!is_region(capture.entries[i])) continue;
-    io::Slab& slab = capture.slabs[i];
-    const std::uint64_t bytes = slab.count * capture.entries[i].element_bytes;
-    if (bytes == 0) continue;
-    stream_copy(next, slab.data, bytes);
-    slab.data = next;
-    next += staged_size(bytes);
-  }
+  for (std::size_t i = 0; i < plans.size(); ++i) copy_slab(plans[i], capture, i);
+  end_ahead(false);
   return {};
+}
+
+void Staging::copy_slab(std::vector<CopyPiece>& pieces, Capture& capture, std::size_t i) {
+  for (CopyPiece& piece : pieces) {
+    if (piece.copied) continue;
+    if (piece.to == nullptr) piece.to = place(piece.bytes);
+    const bool aligned = reinterpret_cast<std::uintptr_t>(piece.to) % staged_size(1) == 0;
+    (aligned ? stream_copy : copy_anywhere)(piece.to, piece.from, piece.bytes);
+  }
+  if (is_whole(capture, i)) {
+    if (!pieces.empty()) capture.slabs[i].data = pieces.front().to;
+    return;
+  }
+  Selection& selection = capture.selected[i];
+  selection.ranges.clear();
+  selection.data.clear();
+  for (const CopyPiece& piece : pieces) {
+    const auto first = static_cast<std::uint64_t>(piece.from - capture.memory[i].data());
+    selection.ranges.push_back({first, first + piece.bytes});
+    selection.data.push_back(piece.to);
+  }
 }
 
 }  // namespace cairn::capture

@@ -77,6 +77,13 @@ int cairn_protect_requests(cairn_session* session, const char* name, MPI_Request
                            size_t count);
 int cairn_protect_request(cairn_session* session, const char* name, MPI_Request* request);
 
+/* The name is in no later checkpoint. Local; on every rank, between the same two safe points. */
+int cairn_unprotect(cairn_session* session, const char* name);
+
+/* Before cairn_restart: the program may protect this name only after it; if the checkpoint has it,
+ * it is restored then. For what a program has in some of its phases only. Local. */
+int cairn_protect_later(cairn_session* session, const char* name);
+
 /* Restores everything protected and the messages in flight. Collective. Returns the epoch, or 0
  * for a fresh start; a second call restores nothing and returns the same again. */
 uint64_t cairn_restart(cairn_session* session);

@@ -50,6 +50,18 @@ struct Options {
   /// ranks share a file, wherever they are. Not with the driver mpiio. A restart may use another
   /// layout.
   std::string layout = "shared";
+  /// CAIRN_INCREMENTAL=auto|pagemap|hash|off: a checkpoint holds what has changed since the one
+  /// before. pagemap: the kernel notes which pages are written to. hash: everything is copied, and
+  /// compared in the background. auto: what costs less, for each region. off: checkpoints hold
+  /// everything. One of which most has changed is always full, and a program whose state is smaller
+  /// than 1 MiB on each rank has only full ones.
+  std::string incremental = "auto";
+  /// CAIRN_FULL_EVERY=auto|<N>: every N-th checkpoint is full. 0, auto: when those since the last
+  /// full one would make a restart, or the directory, too large.
+  std::uint64_t full_every = 0;
+  /// CAIRN_COMPRESS=none|lz4|zstd|zstd:<1 to 19>: what checkpoints hold is compressed in the
+  /// background. Full ones, too: only `cairn export` makes plain HDF5 files of them.
+  std::string compress = "none";
   /// CAIRN_PATIENCE=<seconds>: longest time that a rank waits at a cut for the others before the
   /// epoch is given up and the program goes on.
   double patience_seconds = 60;

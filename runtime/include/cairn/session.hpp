@@ -58,7 +58,8 @@ class __attribute__((visibility("default"))) Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  // ---- What to save. Local; call before restart(), on every rank with the same names in the same
+  // ---- What to save. Local; call before restart() (see protect_later() for what is made only
+  // afterwards), on every rank with the same names in the same
   // order. A name that is protected again replaces the earlier one (for memory that has moved).
   // The memory is read at safe points and must stay valid until the session ends.
 
@@ -135,6 +136,13 @@ class __attribute__((visibility("default"))) Session {
   /// boost_serialization. It is serialized anew at each checkpoint.
   template <class T>
   void serialize(std::string_view name, T& object);
+
+  /// The name is in no later checkpoint. Local; on every rank, between the same two safe points.
+  /// not_found: it is not protected.
+  Status unprotect(std::string_view name);
+  /// Before restart(): the program may protect this name, or serialize it, only after restart(); if
+  /// the checkpoint has it, it is restored then. For what a program has in some of its phases only.
+  void protect_later(std::string_view name);
 
   /// Restores everything protected from the checkpoint that Options::restart chooses, and the
   /// messages that were in flight. Collective; call once, after everything is protected and the

@@ -51,6 +51,7 @@ def test_good(store):
     fields = json.loads(check(cairn("list", "--json", directory=store), 0))
     assert [item["epoch"] for item in fields] == [1, 2, 3]
     assert set(fields[0]) == {"epoch", "kind", "parent", "protocol", "ranks", "bytes",
+                              "changed_bytes",
                               "messages_in_flight", "committed_at", "blocked_seconds"}
     assert fields[0]["parent"] is None and fields[0]["ranks"] == 2
     assert fields[0]["bytes"] == os.path.getsize(store + "/epoch-00000001/state.h5")

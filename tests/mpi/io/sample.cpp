@@ -117,7 +117,7 @@ EpochInfo sample_info(std::uint64_t epoch, int ranks) {
 }
 
 Status write_epoch(const Store& store, const EpochInfo& info, const RankState& state,
-                   const WriteOptions& options) {
+                   const WriteOptions& options, EpochInfo* committed_info) {
   int good = 1;
   if (world_rank() == 0) {
     good = store.prepare({info.application, {"./sample"}, info.uuid, info.ranks}).ok() &&
@@ -127,12 +127,15 @@ Status write_epoch(const Store& store, const EpochInfo& info, const RankState& s
   if (good == 0) return {Code::io_error, "prepare or begin failed"};
   const std::filesystem::path directory =
       store.directory() / (".tmp-" + epoch_directory_name(info.epoch));
-  const Status status = write_state(MPI_COMM_WORLD, directory / state_file, info, state, options);
+  EpochInfo written = info;
+  const Status status =
+      write_state(MPI_COMM_WORLD, directory / state_file, info, state, options, &written);
   Status committed;
   if (world_rank() == 0) {
     if (status) {
-      const auto result = store.commit(info);
+      const auto result = store.commit(written);
       if (!result) committed = result.status();
+      if (result.ok() && committed_info != nullptr) *committed_info = *result;
     } else {
       store.discard(info.epoch);
     }

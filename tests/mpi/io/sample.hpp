@@ -77,7 +77,8 @@ class Sample {
 EpochInfo sample_info(std::uint64_t epoch, int ranks);
 
 /// begin (rank 0), write_state (all), commit (rank 0). Collective; ok when the epoch is committed.
+/// `committed`: on rank 0, the epoch as it was committed.
 Status write_epoch(const Store& store, const EpochInfo& info, const RankState& state,
-                   const WriteOptions& options = {});
+                   const WriteOptions& options = {}, EpochInfo* committed = nullptr);
 
 }  // namespace cairn::io

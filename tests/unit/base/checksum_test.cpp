@@ -20,6 +20,11 @@ TEST(Checksum, IsXxh3) {
   EXPECT_EQ(checksum(bytes_of("abc")), 0x78af5f94892f3950U);
 }
 
+TEST(Checksum, Has128BitsToo) {
+  EXPECT_EQ(hash128({}), (Hash128{0x6001c324468d497fU, 0x99aa06d3014798d8U}));
+  EXPECT_EQ(hash128(bytes_of("abc")), (Hash128{0x78af5f94892f3950U, 0x06b05ab6733a6185U}));
+}
+
 TEST(Checksum, DoesNotDependOnAlignment) {
   std::vector<std::byte> bytes(1000 + 8);
   for (std::size_t i = 0; i < 1000; ++i) bytes[i] = static_cast<std::byte>(i * 7);

@@ -24,15 +24,16 @@ TEST(Layout, PlacesOfTheDataDoNotDependOnTheChannels) {
         entries.push_back({"entry " + std::to_string(i), ElementType::float64, 8, {}});
       }
       Amounts amounts = amounts_of(entries, elements);
-      const auto early = Layout{entries, amounts}.make_image(sample_info(1), Layout::Content::data);
+      const auto early = Layout{entries, entries.size(), amounts}.make_image(sample_info(1),
+                                                                             Layout::Content::data);
       ASSERT_TRUE(early.ok()) << early.status().message();
       for (const std::uint64_t in_flight : {0, 1, 1000, 1000000}) {
         amounts[Amounts::messages] = in_flight;
         amounts[Amounts::counters] = in_flight / 2;
         amounts[Amounts::payload] = in_flight * 100;
         amounts[Amounts::communicators] = in_flight / 100;
-        const auto whole =
-            Layout{entries, amounts}.make_image(sample_info(1), Layout::Content::everything);
+        const auto whole = Layout{entries, entries.size(), amounts}.make_image(
+            sample_info(1), Layout::Content::everything);
         ASSERT_TRUE(whole.ok()) << whole.status().message();
         EXPECT_EQ(early->entry_offsets, whole->entry_offsets);
         EXPECT_LT(early->file.size(), whole->file.size());
@@ -47,8 +48,8 @@ TEST(StateFile, MetadataLeavesTheDataAlone) {
   const std::vector<Entry> entries{{"x", ElementType::float64, 8, {}},
                                    {"y", ElementType::uint8, 1, {}}};
   const Amounts amounts = amounts_of(entries, 700);
-  const auto image =
-      Layout{entries, amounts}.make_image(sample_info(1), Layout::Content::everything);
+  const auto image = Layout{entries, entries.size(), amounts}.make_image(
+      sample_info(1), Layout::Content::everything);
   ASSERT_TRUE(image.ok());
   const auto path = directory.path() / "state.h5";
   ASSERT_TRUE(create_state_file(path, 1).ok());
