@@ -15,6 +15,8 @@ constexpr std::uint64_t smallest_watched = std::uint64_t{64} << 10;
 /// A state of which a delta would hold more than a half, or that is smaller than this, is written
 /// whole: the file is plain HDF5 then, and a restart reads no more than one.
 constexpr std::uint64_t smallest_state = std::uint64_t{1} << 20;
+/// Memory may be what another name has left just now: it is tried again.
+constexpr int most_refusals = 8;
 /// After copies ahead of the cut in vain, so many cuts at most are without.
 constexpr int most_skipped = 64;
 
@@ -44,6 +46,7 @@ std::optional<TrackingMode> parse_tracking_mode(std::string_view text) {
 struct ChangeTracker::Tracked {
   io::Entry entry;
   TrackingChoice choice{Tracking::hashes};
+  int refusals = 0;              // by the kernel, to watch it
   bool watchable = false;        // by pages; not objects, nor what the kernel refuses
   std::span<std::byte> watched;  // by pages; empty: not watched
   bool beginning = false;        // watched since the present cut, for which hashes are used still
@@ -136,8 +139,8 @@ void ChangeTracker::watch(Tracked& tracked, std::span<std::byte> memory) {
   if (pages_->watch(memory)) {
     tracked.watched = memory;
   } else {
-    tracked.watchable = false;
     tracked.hashes = {};
+    tracked.watchable = ++tracked.refusals < most_refusals;
   }
 }
 
@@ -240,6 +243,14 @@ void ChangeTracker::select(Capture& capture, bool delta) {
   cut_ = std::make_shared<Cut>();
   cut_->delta = delta;
   std::uint64_t selected = 0, again = 0;
+  // First, so that memory that goes from one name to another can be watched again.
+  for (std::size_t i = 0; i < capture.slabs.size(); ++i) {
+    Tracked& tracked = find(capture.entries[i]);
+    const auto memory = capture.memory[i];
+    if (tracked.watched.data() != memory.data() || tracked.watched.size() != memory.size()) {
+      forget(tracked);
+    }
+  }
   for (std::size_t i = 0; i < capture.slabs.size(); ++i) {
     Tracked& tracked = find(capture.entries[i]);
     follow(tracked, capture, i);

@@ -88,6 +88,7 @@ struct PageTracker::Kernel {
   io::File userfaultfd, pagemap, maps;
   pid_t owner = ::getpid();
   std::size_t most_watched = most_regions();
+  bool reports_holes = false;          // page tables that were dropped, by itself
   std::map<Address, Address> watched;  ///< first and last of each
   std::vector<page_region> regions = std::vector<page_region>(4096);
 };
@@ -218,6 +219,7 @@ Result<PageTracker> PageTracker::open() {
   if (Status status = kernel->open(); !status) return status;
   PageTracker tracker{std::move(kernel)};
   if (Status status = tracker.prove(); !status) return status;
+  tracker.kernel_->reports_holes = tracker.kernel_reports_holes();
   return tracker;
 }
 
@@ -249,6 +251,34 @@ Status PageTracker::prove() {
   forget(scratch);
   ::munmap(mapping, bytes);
   return status;
+}
+
+/// Whether the kernel reports a page table that was dropped by itself.
+bool PageTracker::kernel_reports_holes() {
+  constexpr std::size_t table = std::size_t{2} << 20;  // memory of one page table, at least
+  constexpr std::size_t bytes = 4 * table;
+  void* const mapping =
+      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapping == MAP_FAILED) return false;
+  ::madvise(mapping, bytes, MADV_NOHUGEPAGE);
+  const std::span scratch{static_cast<std::byte*>(mapping), bytes};
+  for (std::size_t at = 0; at < bytes; at += static_cast<std::size_t>(page_bytes())) {
+    static_cast<volatile std::byte*>(mapping)[at] = std::byte{1};
+  }
+  bool reported = false;
+  if (watch(scratch)) {
+    const Address origin = address_of(scratch);
+    const std::size_t first = (table - origin % table) % table;
+    ByteRanges before, found;
+    const bool scanned =
+        kernel_->scan(whole_pages(scratch), PAGE_IS_WRITTEN, 0, origin, before).ok() &&
+        ::madvise(scratch.data() + first, table, MADV_DONTNEED) == 0 &&
+        kernel_->scan(whole_pages(scratch), PAGE_IS_WRITTEN, 0, origin, found).ok();
+    reported = scanned && found == ByteRanges{{first, first + table}};
+    forget(scratch);
+  }
+  ::munmap(mapping, bytes);
+  return reported;
 }
 
 Status PageTracker::watch(std::span<std::byte> memory) {
@@ -296,9 +326,11 @@ Result<ByteRanges> PageTracker::changed(std::span<std::byte> memory) {
   // Where a whole page table was dropped (MADV_DONTNEED of 2 MiB), PAGE_IS_WRITTEN does not say so,
   // but in Linux 7.2 and later stable kernels ("fix PAGEMAP_SCAN written state for PMD holes").
   // Protected pages are always present, or count as swapped.
-  constexpr std::uint64_t there = PAGE_IS_PRESENT | PAGE_IS_SWAPPED;
-  status = kernel_->scan(pages, there, there, origin, dropped);
-  if (!status) return status;
+  if (!kernel_->reports_holes) {
+    constexpr std::uint64_t there = PAGE_IS_PRESENT | PAGE_IS_SWAPPED;
+    status = kernel_->scan(pages, there, there, origin, dropped);
+    if (!status) return status;
+  }
 
   append(all, {0, pages.first - origin});
   for (const ByteRange& range : unite(written, dropped)) append(all, range);

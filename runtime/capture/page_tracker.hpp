@@ -74,6 +74,7 @@ class PageTracker {
   struct Kernel;
   explicit PageTracker(std::unique_ptr<Kernel> kernel);
   Status prove();
+  bool kernel_reports_holes();
 
   std::unique_ptr<Kernel> kernel_;
 };

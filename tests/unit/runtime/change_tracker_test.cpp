@@ -201,6 +201,33 @@ TEST(ChangeTracker, FindsNothingWhereNothingHasChanged) {
   }
 }
 
+/// Two names that change their memory, as double buffers do, and then stay where they are.
+TEST(ChangeTracker, TracksByPagesAgainAfterASwap) {
+  if (!PageTracker::open()) GTEST_SKIP() << PageTracker::open().status().message();
+  Bytes a(std::size_t{4} << 20, std::byte{1}), b(std::size_t{4} << 20, std::byte{2});
+  ChangeTracker tracker{TrackingMode::pagemap};
+  std::vector<std::uint64_t> changed;
+  for (int epoch = 0; epoch < 5; ++epoch) {
+    if (epoch == 2) a.swap(b);
+    a[1000000] ^= std::byte{1};
+    Capture capture;
+    for (Bytes* bytes : {&a, &b}) {
+      capture.entries.push_back({bytes == &a ? "a" : "b", ElementType::uint8, 1, {}});
+      capture.slabs.push_back({bytes->data(), bytes->size(), {}, {}});
+      capture.memory.emplace_back(*bytes);
+    }
+    tracker.select(capture, epoch > 0);
+    const auto found = tracker.finder(capture)({});
+    ASSERT_TRUE(found.ok());
+    changed.push_back(io::changed_bytes(found->changes));
+    tracker.committed();
+  }
+  EXPECT_LE(changed[1], 5u * 4096);
+  EXPECT_EQ(changed[2], a.size() + b.size());
+  EXPECT_LE(changed[3], 5u * 4096) << "not by hashes: these find just one block";
+  EXPECT_GE(changed[3], 2u * 4096) << "but the pages at the ends, too";
+}
+
 // ---- The choice ---------------------------------------------------------------------------------
 
 TEST(TrackingChoice, GoesToHashesWhenMostChanges) {
