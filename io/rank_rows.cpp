@@ -198,9 +198,9 @@ Amounts RankRows::amounts() const {
   amounts[Amounts::ranks] = 1;
   amounts[Amounts::blocks] = blocks.size();
   amounts[Amounts::changes] = changes.size();
-  for (const ChangeRow& change : changes) amounts[Amounts::changed_bytes] += change.bytes;
+  for (const ChangeRow& change : changes) amounts[Amounts::changed] += change.bytes;
   for (const SlabRow& slab : slabs) {
-    amounts[Amounts::state_bytes] += slab.count * entries[slab.entry].element_bytes;
+    amounts[Amounts::state] += slab.count * entries[slab.entry].element_bytes;
   }
   amounts[Amounts::counters] = counters.size();
   amounts[Amounts::messages] = messages.size();

@@ -26,9 +26,9 @@ class Amounts {
     ranks,
     blocks,
     changes,
-    changed_bytes,
-    chain_bytes,
-    state_bytes,
+    changed,  // bytes, as the next two
+    chain,
+    state,
     extra_count
   };
 

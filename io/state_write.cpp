@@ -239,7 +239,7 @@ StateWrite::Step StateWrite::place_slabs() {
     boxed_slabs.push_back({nullptr, rows_.delta.bytes, {}, {}});
   }
   Amounts mine = rows_.amounts();
-  if (info_.parent) mine[Amounts::chain_bytes] = found_.chain_bytes;
+  if (info_.parent) mine[Amounts::chain] = found_.chain_bytes;
   all_.sum({mine.data().begin(), mine.data().end()});
   auto boxes = RankBoxes::pack(boxed_, boxed_slabs, options_.group);
   if (!boxes.empty()) all_.gather(std::move(boxes));
@@ -259,10 +259,9 @@ StateWrite::Step StateWrite::lay_out_data() {
   rows_.place_data(before);
   totals_ = Amounts{stored_.size()};
   std::copy(all_.total().begin(), all_.total().end(), totals_.data().begin());
-  info_.state_bytes = totals_[Amounts::state_bytes];
-  info_.chain_bytes = totals_[Amounts::chain_bytes];
-  info_.changed_bytes =
-      info_.parent ? totals_[Amounts::changed_bytes] : totals_[Amounts::state_bytes];
+  info_.state_bytes = totals_[Amounts::state];
+  info_.chain_bytes = totals_[Amounts::chain];
+  info_.changed_bytes = info_.parent ? totals_[Amounts::changed] : totals_[Amounts::state];
   layout_.emplace(stored_, entries_.size(), totals_,
                   node_ != nullptr ? DataPlace::nodes : DataPlace::state);
   if (node_ != nullptr) rows_.place_in_node(options_.group.number, node_->before());
