@@ -52,7 +52,8 @@ inline void begin_empty(const Store& store, const EpochInfo& info) {
   const std::vector<Entry> entries;
   Amounts amounts{0};
   amounts[Amounts::ranks] = 1;
-  const auto image = Layout{entries, amounts}.make_image(info, Layout::Content::everything);
+  const auto image =
+      Layout{entries, entries.size(), amounts}.make_image(info, Layout::Content::everything);
   ASSERT_TRUE(image.ok()) << image.status().message();
   const auto file = *directory / state_file;
   ASSERT_TRUE(create_state_file(file, image->file.size()).ok());
