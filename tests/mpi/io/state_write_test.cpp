@@ -226,7 +226,7 @@ TEST_F(StateWriteTest, PreparesAndPublishesInTheThread) {
     const auto made = store.begin(next);
     return made ? Status{} : made.status();
   };
-  options.publish = [&](const WrittenFiles& files) {
+  options.publish = [&](const DataForm& /*form*/, const WrittenFiles& files) {
     const auto committed = store.commit(info, files);
     return committed ? Status{} : committed.status();
   };
@@ -256,7 +256,7 @@ INSTANTIATE_TEST_SUITE_P(Nodes, NodeFiles, testing::Values(1, 2, 3, -2));
 TEST_P(NodeFiles, AreWrittenWhileTheProgramGoesOn) {
   const TestNodes nodes{GetParam()};
   StateWrite::Options options{.group = nodes.group()};
-  options.publish = [&](const WrittenFiles& files) {
+  options.publish = [&](const DataForm& /*form*/, const WrittenFiles& files) {
     EXPECT_EQ(files.nodes.size(), static_cast<std::size_t>(nodes.count()));
     const auto committed = store.commit(info, files);
     return committed ? Status{} : committed.status();
@@ -322,7 +322,7 @@ TEST_F(StateWriteTest, RefusesMpiIoWithNodeFiles) {
 TEST_F(StateWriteTest, TellsEveryRankThatPublishingFailed) {
   StateWrite::Options options;
   int calls = 0;
-  options.publish = [&](const WrittenFiles& files) {
+  options.publish = [&](const DataForm& /*form*/, const WrittenFiles& files) {
     calls += files.state.count(ranks_table) == 1 ? 1 : 100;
     return Status{Code::io_error, "can't publish it"};
   };
