@@ -157,7 +157,7 @@ def newer_format(bench):
     directory = bench.copy()
     path = commit(directory, 2)
     before = path.read_text()
-    body = before[: before.rindex(",\n")].replace('"format_version": 2', '"format_version": 3')
+    body = before[: before.rindex(",\n")].replace('"format_version": 3', '"format_version": 4')
     done = subprocess.run([BIN / "crash_test_tool", "checksum"], input=body, capture_output=True,
                           text=True, timeout=10, check=True)
     path.write_text(f'{body},\n  "checksum": "{done.stdout.strip()}"\n}}\n')

@@ -91,9 +91,9 @@ TEST_P(NodeFiles, ObjectCountDoesNotDependOnRanks) {
   const fs::path made = write("parts", sample.state(), {.group = nodes.group()});
   if (world_rank() != 0) return;
   const int entries = static_cast<int>(sample.state().entries.size());
-  EXPECT_EQ(count_objects(made / state_file), 14 + entries);
-  // The root and 2 groups.
-  EXPECT_EQ(count_objects(made / node_file_name(0)), 3 + entries);
+  EXPECT_EQ(count_objects(made / state_file), 17 + entries);
+  // The root and 3 groups.
+  EXPECT_EQ(count_objects(made / node_file_name(0)), 4 + entries);
 }
 
 }  // namespace

@@ -110,8 +110,8 @@ TEST(StateFile, ObjectCountDoesNotDependOnRanks) {
   int count = 0;
   H5Ovisit2(file, H5_INDEX_NAME, H5_ITER_NATIVE, count_object, &count, H5O_INFO_BASIC);
   H5Fclose(file);
-  // The root, 4 groups, 8 tables, the payload, and one dataset for each entry.
-  EXPECT_EQ(count, 14 + static_cast<int>(sample.state().entries.size()));
+  // The root, 5 groups, 10 tables, the payload, and one dataset for each entry.
+  EXPECT_EQ(count, 17 + static_cast<int>(sample.state().entries.size()));
 }
 
 TEST(StateFile, SmallOnesAreSmall) {
@@ -136,7 +136,7 @@ TEST(StateFile, IsOrdinaryHdf5) {
   EXPECT_EQ(run("h5dump -d /index/slabs -d /index/entries " + file + " > /dev/null"), 0);
   const std::string script = fmt::format(
       "import h5py; f = h5py.File('{}', 'r'); n = {}\n"
-      "assert f.attrs['format_version'] == 2 and f.attrs['application'] == b'sample'\n"
+      "assert f.attrs['format_version'] == 3 and f.attrs['application'] == b'sample'\n"
       "assert f['regions/rows'].shape == (4 * n, 10) and f['regions/rows'].dtype == 'f8'\n"
       "assert f['regions/columns'][:].shape == (700, 600 * n)\n"
       "assert 'odd%2Fna%25me \\u00e9 %01' in f['regions'], list(f['regions'])\n"

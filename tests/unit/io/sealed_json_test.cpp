@@ -47,7 +47,7 @@ TEST(Manifest, NewerVersionIsUnsupported) {
   const auto result = unseal(seal(newer), "M.json");
   EXPECT_EQ(result.status().code(), Code::unsupported);
   EXPECT_THAT(result.status().message(), testing::HasSubstr("format version 7"));
-  EXPECT_THAT(result.status().message(), testing::HasSubstr("versions up to 2"));
+  EXPECT_THAT(result.status().message(), testing::HasSubstr("versions up to 3"));
   newer["format_version"] = "x";
   EXPECT_EQ(unseal(seal(newer), "M.json").status().code(), Code::corruption);
 }
