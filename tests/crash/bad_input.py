@@ -161,7 +161,7 @@ def newer_format(bench):
     done = subprocess.run([BIN / "crash_test_tool", "checksum"], input=body, capture_output=True,
                           text=True, timeout=10, check=True)
     path.write_text(f'{body},\n  "checksum": "{done.stdout.strip()}"\n}}\n')
-    bench.refused(BAD_SETTINGS, ["format version 3"], directory, works_again=False)
+    bench.refused(BAD_SETTINGS, ["format version 4"], directory, works_again=False)
     path.write_text(before)
     bench.runs(directory, (40, 2))
 
