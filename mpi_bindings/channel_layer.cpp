@@ -531,7 +531,6 @@ std::optional<std::string> ChannelLayer::refusal(const MayPend& may_pend,
   reap_freed();
   if (threaded_ && inside_ > 1) return "another thread of the program is in an MPI call";
   std::optional<std::string> why;
-  if (complete_requests.pending > complete_may_pend) why = why_not_complete();
   requests_.for_each([&](const Request& pending) {
     if (why || !pending.active()) return;
     if (auto reason = why_not_pending(pending, may_pend); !reason.empty()) why = std::move(reason);
@@ -543,6 +542,8 @@ std::optional<std::string> ChannelLayer::refusal(const MayPend& may_pend,
         "would be lost by a restart; receive it before the safe point",
         message.envelope.source, message.envelope.tag, message.communicator->label);
   });
+  // last, as it can't say which of them
+  if (!why && complete_requests.pending > complete_may_pend) why = why_not_complete();
   return why;
 }
 
