@@ -13,28 +13,31 @@ namespace {
 using namespace std::string_view_literals;
 
 constexpr std::array points = {
-    "cut_agreed"sv,           // all ranks are at the cut; nothing has been changed yet
-    "flipped"sv,              // the colour has been flipped, markers not yet sent
-    "drained"sv,              // all late messages are in the store
-    "directory_created"sv,    // rank 0: the temporary directory exists
-    "file_created"sv,         // the file for the data exists and is open, nothing written
-    "half_written"sv,         // some regions are written
-    "written"sv,              // all data and tables are written, not yet synced
-    "data_synced"sv,          // the files have been fsynced
-    "closed"sv,               // the files are closed
-    "prepared"sv,             // every rank has voted to commit
-    "commit_half_written"sv,  // rank 0: COMMIT.json has half of its bytes
-    "commit_written"sv,       // rank 0: COMMIT.json is written, not synced
-    "commit_synced"sv,        // rank 0: COMMIT.json and its directory are synced
-    "renamed"sv,              // rank 0: the epoch has its final name
-    "parent_synced"sv,        // rank 0: the checkpoint directory is synced
-    "committed"sv,            // every rank knows of the commit
-    "retention_begun"sv,      // rank 0: an old epoch is about to be removed
-    "retention_renamed"sv,    // rank 0: an old epoch has been renamed away, not yet removed
-    "retention_done"sv,       // rank 0: old epochs have been removed
-    "restart_chosen"sv,       // the epoch to restart from is known, nothing read
-    "restart_half_read"sv,    // some regions are restored
-    "restart_done"sv,         // everything is restored
+    "cut_agreed"sv,            // all ranks are at the cut; nothing has been changed yet
+    "flipped"sv,               // the colour has been flipped, markers not yet sent
+    "drained"sv,               // all late messages are in the store
+    "directory_created"sv,     // rank 0: the temporary directory exists
+    "file_created"sv,          // the file for the data exists and is open, nothing written
+    "half_written"sv,          // some regions are written
+    "written"sv,               // all data and tables are written, not yet synced
+    "data_synced"sv,           // the files have been fsynced
+    "closed"sv,                // the files are closed
+    "prepared"sv,              // every rank has voted to commit
+    "commit_half_written"sv,   // rank 0: COMMIT.json has half of its bytes
+    "commit_written"sv,        // rank 0: COMMIT.json is written, not synced
+    "commit_synced"sv,         // rank 0: COMMIT.json and its directory are synced
+    "renamed"sv,               // rank 0: the epoch has its final name
+    "parent_synced"sv,         // rank 0: the checkpoint directory is synced
+    "committed"sv,             // every rank knows of the commit
+    "retention_begun"sv,       // rank 0: an old epoch is about to be removed
+    "retention_renamed"sv,     // rank 0: an old epoch has been renamed away, not yet removed
+    "retention_done"sv,        // rank 0: old epochs have been removed
+    "restart_chosen"sv,        // the epoch to restart from is known, nothing read
+    "restart_half_read"sv,     // some regions are restored
+    "restart_done"sv,          // everything is restored
+    "compact_half_written"sv,  // `cairn compact`: the file that is to replace the others is begun
+    "compact_written"sv,       // it is complete and synced, and COMMIT.json names the others
+    "compact_committed"sv,     // COMMIT.json names it, and the others are still there
 };
 
 struct Target {

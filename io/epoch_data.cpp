@@ -13,8 +13,9 @@
 namespace cairn::io {
 namespace {
 
-// Changes that are one after another in the file are read together, up to this much.
-constexpr std::uint64_t read_bytes = std::uint64_t{1} << 20;
+// Changes that are one after another in the file are read together, up to this much: what the
+// processor's own cache holds until the checksums are compared.
+constexpr std::uint64_t read_bytes = std::uint64_t{256} << 10;
 
 /// Copies a stretch to its place, as far as there is one.
 void place(const Stretch& stretch, std::span<const std::byte> bytes, std::span<std::byte> slab) {
@@ -134,33 +135,40 @@ Status EpochData::read_changes(const Source& from, std::size_t rank_number, std:
                                std::span<const Stretch> wanted, std::span<std::byte> slab) const {
   const std::uint64_t base =
       from.offset + (from.place != nullptr ? from.place->start : index.deltas[rank_number].start);
+  const auto fits = [&](const Stretch& change) {
+    return change.stored_bytes == change.bytes && change.end() <= slab.size();
+  };
   std::vector<std::byte> buffer(read_bytes);
   std::vector<std::byte> restored(change_bytes);
+  std::vector<std::span<std::byte>> parts;  // where the stored bytes are read to
   while (!wanted.empty()) {
-    std::size_t count = 1;
-    std::uint64_t bytes = wanted[0].stored_bytes;
-    while (count < wanted.size() &&
-           wanted[count].stored_offset == wanted[0].stored_offset + bytes &&
-           bytes + wanted[count].stored_bytes <= read_bytes) {
-      bytes += wanted[count++].stored_bytes;
+    const std::uint64_t first = wanted[0].stored_offset;
+    const bool in_place = fits(wanted[0]);
+    std::uint64_t bytes = 0;
+    parts.clear();
+    for (const Stretch& change : wanted) {
+      if (change.stored_offset != first + bytes || fits(change) != in_place) break;
+      if (bytes > 0 && bytes + change.stored_bytes > read_bytes) break;
+      parts.push_back(in_place ? slab.subspan(change.offset, change.bytes)
+                               : std::span{buffer}.subspan(bytes, change.stored_bytes));
+      bytes += change.stored_bytes;
     }
-    const std::span together{buffer.data(), bytes};
-    if (auto s = from.file->read_at(base + wanted[0].stored_offset, together); !s) return s;
-    for (const Stretch& change : wanted.first(count)) {
-      const auto stored = std::span{together}.subspan(
-          change.stored_offset - wanted[0].stored_offset, change.stored_bytes);
-      if (checksum(stored) != change.checksum) return damaged(from, rank_number, entry, change);
+    if (auto s = from.file->read_at(base + first, parts); !s) return s;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const Stretch& change = wanted[i];
+      if (checksum(parts[i]) != change.checksum) return damaged(from, rank_number, entry, change);
+      if (in_place) continue;
       if (change.stored_bytes == change.bytes) {
-        place(change, stored, slab);
+        place(change, parts[i], slab);
         continue;
       }
       const std::span whole{restored.data(), change.bytes};
-      if (auto s = decompress(codec_, stored, whole); !s) {
+      if (auto s = decompress(codec_, parts[i], whole); !s) {
         return {Code::corruption, from.path.native() + ": " + s.message()};
       }
       place(change, whole, slab);
     }
-    wanted = wanted.subspan(count);
+    wanted = wanted.subspan(parts.size());
   }
   return {};
 }

@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -46,6 +48,29 @@ Status File::read_at(std::uint64_t offset, std::span<std::byte> bytes) const {
     }
     offset += static_cast<std::uint64_t>(n);
     bytes = bytes.subspan(static_cast<std::size_t>(n));
+  }
+  return {};
+}
+
+Status File::read_at(std::uint64_t offset, std::span<const std::span<std::byte>> parts) const {
+  std::array<iovec, 256> places;
+  while (!parts.empty()) {
+    const std::size_t count = std::min(parts.size(), places.size());
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      places[i] = {parts[i].data(), parts[i].size()};
+      bytes += parts[i].size();
+    }
+    const ssize_t n =
+        ::preadv(descriptor_, places.data(), static_cast<int>(count), static_cast<off_t>(offset));
+    const bool all = n >= 0 && static_cast<std::size_t>(n) == bytes;
+    // A part of it, or an error: one by one.
+    for (std::size_t i = 0; i < count && !all; ++i) {
+      if (auto status = read_at(offset, parts[i]); !status) return status;
+      offset += parts[i].size();
+    }
+    if (all) offset += bytes;
+    parts = parts.subspan(count);
   }
   return {};
 }

@@ -34,6 +34,8 @@ class File {
 
   /// Fills `bytes` from `offset`. corruption when the file ends before that.
   Status read_at(std::uint64_t offset, std::span<std::byte> bytes) const;
+  /// The same for bytes that are one after another in the file and here and there in memory.
+  Status read_at(std::uint64_t offset, std::span<const std::span<std::byte>> parts) const;
   Status write(std::string_view text) const;
   Status write_at(std::uint64_t offset, std::span<const std::byte> bytes) const;
   /// Has the disk begin with what was written there; a hint, whose failure sync() will tell.

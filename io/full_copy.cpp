@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/crash_point.hpp"
 #include "io/commit_record.hpp"
 #include "io/files.hpp"
 #include "io/layout.hpp"
@@ -109,6 +110,7 @@ Result<Datasets> FullCopy::write() {
   if (!writer) return writer.status();
   for (RankRows& rows : rows_) {
     if (auto s = write_rank(*writer, layout, *image, rows); !s) return s;
+    crash_point("compact_half_written");
   }
   if (auto s = writer->sync(); !s) return s;
   if (auto s = writer->close(); !s) return s;
@@ -146,12 +148,14 @@ Result<EpochInfo> compact_epoch(const Store& store, std::uint64_t epoch) {
   auto index = index_state(path, *datasets);
   if (!index) return index.status();
 
+  crash_point("compact_written");
   CommitRecord merged{record->info, std::move(*index), {}};
   DataForm form;
   form.state_bytes = form.changed_bytes = record->info.state_bytes;
   static_cast<DataForm&>(merged.info) = form;
   merged.info.bytes = merged.state.bytes;
   if (auto s = write_atomically(directory / commit_file, format_commit(merged)); !s) return s;
+  crash_point("compact_committed");
   std::filesystem::remove(directory / record->state.name, error);
   for (const StateIndex& node : record->nodes) {
     std::filesystem::remove(directory / node.name, error);

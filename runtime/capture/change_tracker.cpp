@@ -121,7 +121,7 @@ ChangeTracker::ChangeTracker(TrackingMode mode) : mode_(mode) {
     return;
   }
   pages_.emplace(std::move(*opened));
-  if (mode == TrackingMode::automatic) costs_ = TrackingCosts::measure();
+  if (mode == TrackingMode::automatic) costs_ = TrackingCosts::measure(*pages_);
 }
 
 ChangeTracker::~ChangeTracker() = default;
@@ -284,14 +284,14 @@ void ChangeTracker::select(Capture& capture, bool delta) {
   next_skip_ = in_vain ? std::min(2 * next_skip_, most_skipped) : 1;
 }
 
-io::FindChanges ChangeTracker::finder(const Capture& capture) {
+io::FindChanges ChangeTracker::finder(Capture& capture) {
   if (cut_ == nullptr) return {};
   for (std::size_t i = 0; i < capture.slabs.size(); ++i) {
     Tracked& tracked = tracked_.at(capture.entries[i].name);
     Cut::Part& part = cut_->parts.emplace_back();
     part.name = tracked.entry.name;
     part.bytes = bytes_of(capture, i);
-    part.selection = capture.selected[i];
+    part.selection = std::move(capture.selected[i]);
     if (part.selection.whole) part.content = {capture.slabs[i].data, part.bytes};
     part.by_pages = tracked.by_pages();
     part.since_full = tracked.since_full;

@@ -48,9 +48,10 @@ class ChangeTracker {
   /// selected. False when it is not worth it: what was selected so was written to again before the
   /// last cuts.
   bool select_ahead(Capture& capture, bool delta);
-  /// The slabs' data, and that of what is selected, is what is written. The function outlives
-  /// neither that memory nor this object; it runs before committed() or aborted().
-  io::FindChanges finder(const Capture& capture);
+  /// The slabs' data, and that of what is selected, which is taken, is what is written. The
+  /// function outlives neither that memory nor this object; it runs before committed() or
+  /// aborted().
+  io::FindChanges finder(Capture& capture);
 
   /// Of the epoch of the last select(). Nothing happens when there is none.
   void committed();

@@ -13,7 +13,6 @@
 #include <stop_token>
 
 #include "runtime/capture/available_memory.hpp"
-#include "runtime/capture/stream_copy.hpp"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23  // Linux 5.14
@@ -57,10 +56,6 @@ bool read_memory(const CopyPiece& piece) {
   const iovec to{piece.to, piece.bytes};
   const iovec from{const_cast<std::byte*>(piece.from), piece.bytes};
   return ::process_vm_readv(::getpid(), &to, 1, &from, 1, 0) == static_cast<ssize_t>(piece.bytes);
-}
-
-void copy_anywhere(std::byte* to, const std::byte* from, std::size_t bytes) {
-  std::memcpy(to, from, bytes);
 }
 
 bool is_whole(const Capture& capture, std::size_t i) {
@@ -209,17 +204,19 @@ Status Staging::copy(Capture& capture) {
   if (room > mapped_bytes_) {
     return no_memory(room, fmt::format("{:.1f} MiB are reserved", mapped_bytes_ / mib));
   }
-  for (std::size_t i = 0; i < plans.size(); ++i) copy_slab(plans[i], capture, i);
+  StreamCopy copies;
+  for (std::size_t i = 0; i < plans.size(); ++i) copy_slab(plans[i], capture, i, copies);
+  copies.finish();
   end_ahead(false);
   return {};
 }
 
-void Staging::copy_slab(std::vector<CopyPiece>& pieces, Capture& capture, std::size_t i) {
+void Staging::copy_slab(std::vector<CopyPiece>& pieces, Capture& capture, std::size_t i,
+                        StreamCopy& copies) {
   for (CopyPiece& piece : pieces) {
     if (piece.copied) continue;
     if (piece.to == nullptr) piece.to = place(piece.bytes);
-    const bool aligned = reinterpret_cast<std::uintptr_t>(piece.to) % staged_size(1) == 0;
-    (aligned ? stream_copy : copy_anywhere)(piece.to, piece.from, piece.bytes);
+    copies.add(piece.to, piece.from, piece.bytes);
   }
   if (is_whole(capture, i)) {
     if (!pieces.empty()) capture.slabs[i].data = pieces.front().to;

@@ -11,6 +11,7 @@
 #include "base/background_thread.hpp"
 #include "runtime/capture/ahead_copies.hpp"
 #include "runtime/capture/registry.hpp"
+#include "runtime/capture/stream_copy.hpp"
 
 namespace cairn::capture {
 
@@ -18,7 +19,7 @@ namespace cairn::capture {
 std::uint64_t staged_bytes(const Capture& capture);
 
 /// Kept from epoch to epoch, and faulted in beforehand by a thread of its own, so that a copy runs
-/// at the speed of memory (see stream_copy). All calls are local, quick but for the copying itself,
+/// at the speed of memory (see StreamCopy). All calls are local, quick but for the copying itself,
 /// and made by one thread.
 class Staging {
  public:
@@ -54,7 +55,8 @@ class Staging {
   std::byte* place(std::uint64_t bytes);
   void end_ahead(bool keep);
   std::vector<CopyPiece> plan(const Capture& capture, std::size_t i) const;
-  void copy_slab(std::vector<CopyPiece>& pieces, Capture& capture, std::size_t i);
+  void copy_slab(std::vector<CopyPiece>& pieces, Capture& capture, std::size_t i,
+                 StreamCopy& copies);
 
   std::uint64_t limit_bytes_;
   int sharers_;

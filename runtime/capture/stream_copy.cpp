@@ -1,5 +1,6 @@
 #include "runtime/capture/stream_copy.hpp"
 
+#include <cstdint>
 #include <cstring>
 
 #ifdef __x86_64__
@@ -14,8 +15,6 @@ namespace {
 
 constexpr std::size_t line_bytes = 64;
 constexpr std::size_t page_bytes = 4096;
-// Taking turns at several pages has several of the processor's prefetchers work at once.
-constexpr std::size_t pages = 8;
 
 inline void copy_line(std::byte* to, const std::byte* from) {
   const auto* source = reinterpret_cast<const __m128i*>(from);
@@ -32,25 +31,36 @@ inline void copy_line(std::byte* to, const std::byte* from) {
 
 }  // namespace
 
-void stream_copy(std::byte* to, const std::byte* from, std::size_t bytes) {
-  constexpr std::size_t group_bytes = pages * page_bytes;
+void StreamCopy::add(std::byte* to, const std::byte* from, std::size_t bytes) {
   std::size_t done = 0;
-  for (; bytes - done >= group_bytes; done += group_bytes) {
-    for (std::size_t line = 0; line < page_bytes; line += line_bytes) {
-      for (std::size_t page = 0; page < group_bytes; page += page_bytes) {
-        copy_line(to + done + page + line, from + done + page + line);
-      }
+  if (reinterpret_cast<std::uintptr_t>(to) % line_bytes == 0) {
+    for (; bytes - done >= page_bytes; done += page_bytes) {
+      to_[waiting_] = to + done;
+      from_[waiting_] = from + done;
+      if (++waiting_ == pages) finish();
     }
   }
-  _mm_sfence();  // another thread will read it
   std::memcpy(to + done, from + done, bytes - done);
+}
+
+void StreamCopy::finish() {
+  if (waiting_ == pages) {
+    for (std::size_t line = 0; line < page_bytes; line += line_bytes) {
+      for (std::size_t i = 0; i < pages; ++i) copy_line(to_[i] + line, from_[i] + line);
+    }
+    _mm_sfence();  // another thread will read it
+  } else {
+    for (std::size_t i = 0; i < waiting_; ++i) std::memcpy(to_[i], from_[i], page_bytes);
+  }
+  waiting_ = 0;
 }
 
 #else
 
-void stream_copy(std::byte* to, const std::byte* from, std::size_t bytes) {
+void StreamCopy::add(std::byte* to, const std::byte* from, std::size_t bytes) {
   std::memcpy(to, from, bytes);
 }
+void StreamCopy::finish() {}
 
 #endif
 

@@ -1,5 +1,8 @@
 #include "runtime/capture/tracking_choice.hpp"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -8,6 +11,7 @@
 #include <vector>
 
 #include "base/checksum.hpp"
+#include "runtime/capture/page_tracker.hpp"
 
 namespace cairn::capture {
 namespace {
@@ -33,6 +37,34 @@ double seconds_of(Work work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
+/// 0 when it can't be found out.
+double first_write_seconds(PageTracker& pages) {
+  constexpr std::size_t count = 64;
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const std::size_t bytes = count * page;
+  void* const mapping =
+      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapping == MAP_FAILED) return 0;
+  ::madvise(mapping, bytes, MADV_NOHUGEPAGE);
+  const std::span memory{static_cast<std::byte*>(mapping), bytes};
+  const auto write = [&] {
+    for (std::size_t at = 0; at < bytes; at += page) {
+      static_cast<volatile std::byte*>(mapping)[at] = std::byte{1};
+    }
+  };
+  write();
+  double shortest = 0;
+  if (pages.watch(memory)) {
+    for (int i = 0; i < 3 && pages.changed(memory).ok(); ++i) {
+      const double seconds = seconds_of(write);
+      shortest = i == 0 ? seconds : std::min(shortest, seconds);
+    }
+    pages.forget(memory);
+  }
+  ::munmap(mapping, bytes);
+  return shortest / count;
+}
+
 }  // namespace
 
 Tracking TrackingChoice::observe(const Observation& seen, const TrackingCosts& costs) {
@@ -49,7 +81,7 @@ Tracking TrackingChoice::observe(const Observation& seen, const TrackingCosts& c
   return now_;
 }
 
-TrackingCosts TrackingCosts::measure() {
+TrackingCosts TrackingCosts::measure(PageTracker& pages) {
   constexpr std::size_t bytes = std::size_t{1} << 20;
   std::vector<std::byte> from(bytes, std::byte{1}), to(bytes);
   TrackingCosts costs;
@@ -61,6 +93,7 @@ TrackingCosts TrackingCosts::measure() {
   }
   costs.copy_byte = copy / static_cast<double>(bytes);
   costs.hash_byte = hash / static_cast<double>(bytes) * (sum == 0 ? 2 : 1);
+  if (const double write = first_write_seconds(pages); write > 0) costs.first_write = write;
   return costs;
 }
 

@@ -5,17 +5,20 @@
 
 namespace cairn::capture {
 
+class PageTracker;
+
 enum class Tracking {
   pages,   ///< the kernel notes the first write to each page (PageTracker)
   hashes,  ///< everything is copied, and compared by hashes in the background (BlockHashes)
 };
 
-/// Seconds, measured once on this machine.
+/// Seconds.
 struct TrackingCosts {
-  double first_write = 1.5e-6;     ///< to a watched page
-  double copy_byte = 1.1e-10;      ///< at the cut
-  double hash_byte = 1e-10;        ///< in the background, on the program's processor if it has one
-  static TrackingCosts measure();  ///< takes about a millisecond
+  double first_write = 1.5e-6;  ///< to a watched page
+  double copy_byte = 1.1e-10;   ///< at the cut
+  double hash_byte = 1e-10;     ///< in the background, on the program's processor if it has one
+  /// Of this machine. Takes about a millisecond.
+  static TrackingCosts measure(PageTracker& pages);
 };
 
 /// What was seen of a region from one epoch to the next.

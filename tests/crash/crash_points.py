@@ -6,10 +6,11 @@ command again ends with the result of an undisturbed run. A point that is never 
 
 import argparse
 import dataclasses
+import signal
 import subprocess
 import sys
 
-from harness import (BIN, EXIT_KILLED, Failure, Workspace, check, check_verified, epochs)
+from harness import (BIN, EXIT_KILLED, Failure, Workspace, cairn, check, check_verified, epochs)
 
 RANKS = 4
 PROGRAM = ["ring", "--tokens", "4", "--hops", "300"]
@@ -34,7 +35,7 @@ class Case:
 
     @property
     def crash_at(self):
-        hit = 1 if self.point.startswith("restart") else self.hit
+        hit = 1 if self.point.startswith(("restart", "compact")) else self.hit
         return f"{self.point}:{hit}" + (f":{self.rank}" if self.rank is not None else "")
 
     def epochs_afterwards(self, points):
@@ -53,6 +54,17 @@ def crash(workspace, directory, case, settings):
     return outcome
 
 
+def crash_compacting(directory, case):
+    """`cairn compact` dies, and does it when it is run again."""
+    killed = cairn("compact", directory, 2, CRASH_AT=case.crash_at)
+    check(killed.returncode == -signal.SIGKILL, f"the point was not reached: {killed.stderr}")
+    check_verified(directory, "after the crash")
+    done = cairn("compact", directory, 2)
+    check(done.returncode == 0, f"compact again: {done.stderr}")
+    files = sorted(path.name for path in (directory / "epoch-00000002").iterdir())
+    check(len(files) == 2, f"left behind: {files}")
+
+
 def run_case(workspace, case, points, expected, settings):
     directory = workspace.directory("checkpoints")
     if case.point.startswith("restart"):
@@ -60,6 +72,10 @@ def run_case(workspace, case, points, expected, settings):
         allowed = [[1, 2]]
         outcome = crash(workspace, directory, case, settings)
         check(outcome.continued is None, "the program went on before it was killed")
+    elif case.point.startswith("compact"):
+        crash(workspace, directory, Case("committed", None), {**settings, "COMPRESS": "zstd"})
+        allowed = [[1, 2]]
+        crash_compacting(directory, case)
     else:
         allowed = case.epochs_afterwards(points)
         crash(workspace, directory, case, settings)

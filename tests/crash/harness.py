@@ -247,10 +247,11 @@ def history(directory, event):
     return found
 
 
-def cairn(*arguments):
-    """Runs the `cairn` command."""
+def cairn(*arguments, **settings):
+    """Runs the `cairn` command; settings are CAIRN_* variables without that prefix."""
+    environment = {**os.environ, **{f"CAIRN_{name}": value for name, value in settings.items()}}
     return subprocess.run([BIN / "cairn", *map(str, arguments)], stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=RUN_TIMEOUT_SECONDS, check=False)
+                          env=environment, capture_output=True, text=True, timeout=RUN_TIMEOUT_SECONDS, check=False)
 
 
 def check_verified(directory, when):
