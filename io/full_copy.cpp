@@ -117,6 +117,18 @@ Result<Datasets> FullCopy::write() {
   return image->datasets;
 }
 
+/// Of an epoch's HDF5 files. What can't be removed takes room, no more.
+void remove_all_but(const std::filesystem::path& directory, const std::string& state) {
+  std::vector<std::filesystem::path> others;
+  std::error_code error;
+  for (const auto& file : std::filesystem::directory_iterator{directory, error}) {
+    if (file.path().extension() == ".h5" && file.path().filename() != state) {
+      others.push_back(file.path());
+    }
+  }
+  for (const auto& other : others) std::filesystem::remove(other, error);
+}
+
 }  // namespace
 
 Result<Datasets> write_full_copy(const StateReader& reader, const std::filesystem::path& path) {
@@ -134,7 +146,10 @@ Result<EpochInfo> compact_epoch(const Store& store, std::uint64_t epoch) {
   auto record = read_commit_record(directory);
   if (!record) return record.status();
   const bool plain = !record->info.parent && record->info.compression == "none";
-  if (plain && record->nodes.empty()) return record->info;
+  if (plain && record->nodes.empty()) {
+    remove_all_but(directory, record->state.name);  // left behind when this was interrupted
+    return record->info;
+  }
   const auto reader = StateReader::open(directory);
   if (!reader) return reader.status();
   // Of two names one is free: what COMMIT.json does not name is a leftover.
@@ -156,10 +171,7 @@ Result<EpochInfo> compact_epoch(const Store& store, std::uint64_t epoch) {
   merged.info.bytes = merged.state.bytes;
   if (auto s = write_atomically(directory / commit_file, format_commit(merged)); !s) return s;
   crash_point("compact_committed");
-  std::filesystem::remove(directory / record->state.name, error);
-  for (const StateIndex& node : record->nodes) {
-    std::filesystem::remove(directory / node.name, error);
-  }
+  remove_all_but(directory, merged.state.name);
   return merged.info;
 }
 

@@ -1,6 +1,7 @@
 // Store::retain: which epochs go, and how they go.
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <set>
 
 #include "base/crash_point.hpp"
@@ -76,7 +77,8 @@ Status Store::retain(int keep) const {
   for (const std::uint64_t epoch : epochs.damaged) {
     if (epoch < *kept.begin()) leaving.push_back(epoch);
   }
-  std::sort(leaving.begin(), leaving.end());
+  // The newest first: whatever is left when this is interrupted has all that it builds on.
+  std::sort(leaving.begin(), leaving.end(), std::greater{});
   for (const std::uint64_t epoch : leaving) {
     if (auto status = remove_epoch(*this, epoch); !status) return status;
   }

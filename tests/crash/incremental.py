@@ -49,7 +49,7 @@ def trial(workspace, number, seed, options, dice, tally):
         when = f"trial {number}, start {start} ({interval}, killed: {killed})"
         check_verified(directory, when)
         there = epochs(directory)
-        for entry in listed(directory).values():
+        for entry in listed(directory).values() if there else ():
             tally[entry["kind"]] += 1
         for epoch in dice.sample(there, min(2, len(there))):
             check_epoch(workspace, directory, seed, epoch, options.ranks, when)

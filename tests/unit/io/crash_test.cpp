@@ -44,7 +44,7 @@ TEST(CrashChild, Retains) {
   EXPECT_TRUE(store.retain(1).ok());
 }
 
-class Crash : public testing::TestWithParam<const char*> {
+class Crash : public testing::Test {
  protected:
   void SetUp() override {
     ASSERT_TRUE(store.prepare(sample_job()).ok());
@@ -64,7 +64,7 @@ class Crash : public testing::TestWithParam<const char*> {
   Store store{directory.path() / "cairn"};
 };
 
-class CrashInCommit : public Crash {};
+class CrashInCommit : public Crash, public testing::WithParamInterface<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Points, CrashInCommit,
                          testing::Values("directory_created", "commit_half_written",
                                          "commit_written", "commit_synced", "renamed",
@@ -78,7 +78,7 @@ TEST_P(CrashInCommit, LeavesTheEpochWholeOrAbsent) {
   expect_sound();
 }
 
-class CrashInRetention : public Crash {};
+class CrashInRetention : public Crash, public testing::WithParamInterface<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Points, CrashInRetention,
                          testing::Values("retention_begun", "retention_renamed", "retention_done"));
 
@@ -88,6 +88,20 @@ TEST_P(CrashInRetention, LeavesOnlyWholeEpochs) {
   ASSERT_EQ(run_child("Retains", point, store), SIGKILL);
   EXPECT_EQ(store.epochs().size(), point == "retention_begun" ? 2u : 1u);
   expect_sound();
+}
+
+/// Also when a chain of epochs goes: one that is left without what it builds on is of no use.
+TEST_F(Crash, RetentionRemovesAChainFromItsEnd) {
+  for (const std::uint64_t epoch : {2, 3}) {
+    EpochInfo info = sample_info(epoch);
+    info.parent = epoch - 1;
+    ASSERT_TRUE(commit_empty(store, info).ok());
+  }
+  ASSERT_TRUE(commit_empty(store, sample_info(4)).ok());
+  ASSERT_EQ(run_child("Retains", "retention_renamed:1", store), SIGKILL);
+  EXPECT_THAT(store.epochs(), ElementsAre(1, 2, 4));
+  ASSERT_EQ(run_child("Retains", "retention_renamed:1", store), SIGKILL);
+  EXPECT_THAT(store.epochs(), ElementsAre(1, 4));
 }
 
 }  // namespace
