@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <random>
 
 #include "io/names.hpp"
 #include "io/sealed_json.hpp"
@@ -107,6 +108,11 @@ bool from_json(const json& document, CommitRecord& record) {
 }
 
 }  // namespace
+
+std::uint64_t random_id() {
+  std::random_device random;
+  return std::uniform_int_distribution<std::uint64_t>{1}(random);
+}
 
 std::string format_commit(const CommitRecord& record) {
   const EpochInfo& info = record.info;

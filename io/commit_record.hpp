@@ -1,6 +1,7 @@
 // COMMIT.json: the epoch's description, and an index of each of its files.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -18,6 +19,9 @@ struct CommitRecord {
   std::vector<StateIndex> nodes;  ///< by number; empty when state.h5 holds all data
   int version = format_version;   ///< of the format, as read
 };
+
+/// For EpochInfo::id.
+std::uint64_t random_id();
 
 /// The text of COMMIT.json.
 std::string format_commit(const CommitRecord& record);

@@ -17,6 +17,7 @@ std::optional<std::size_t> find(const StateReader& in, const Entry& entry) {
 
 Result<std::vector<std::byte>> read(const StateReader& from, const SlabInfo& slab,
                                     std::uint32_t element_bytes) {
+  if (auto status = from.check_complete(slab); !status) return status;
   std::vector<std::byte> bytes(slab.count * element_bytes);
   if (auto status = from.read_slab(slab, bytes); !status) return status;
   return bytes;

@@ -20,7 +20,7 @@ struct SlabDiff {
 };
 
 struct EntryDiff {
-  enum class Kind { added, deleted, modified };
+  using Kind = EntryChange::Kind;
   Entry entry;
   Kind kind = Kind::modified;
   std::vector<SlabDiff> slabs;  ///< modified: those that differ, by rank

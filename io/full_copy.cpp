@@ -43,6 +43,7 @@ class FullCopy {
 Result<RankRows> FullCopy::rows_of(int rank) const {
   std::vector<Slab> slabs;
   for (const SlabInfo& slab : reader_.slabs(rank)) {
+    if (auto status = reader_.check_complete(slab); !status) return status;
     static const std::byte somewhere{};  // the data is read when it is written
     slabs.push_back({&somewhere, slab.count, slab.offset, slab.shape});
   }
@@ -168,9 +169,11 @@ Result<EpochInfo> compact_epoch(const Store& store, std::uint64_t epoch) {
   DataForm form;
   form.state_bytes = form.changed_bytes = record->info.state_bytes;
   static_cast<DataForm&>(merged.info) = form;
+  if (merged.info.id == 0) merged.info.id = random_id();  // of an older format
   merged.info.bytes = merged.state.bytes;
   if (auto s = write_atomically(directory / commit_file, format_commit(merged)); !s) return s;
   crash_point("compact_committed");
+  if (auto again = read_commit_record(directory); !again) return again.status();
   remove_all_but(directory, merged.state.name);
   return merged.info;
 }

@@ -88,8 +88,8 @@ Status Loader::check_metadata(const File& file, const StateIndex& state) const {
 Status Loader::check_tables() {
   const StateIndex& state = index_.commit.state;
   for (const Table& table : tables()) {
-    if (table.since > index_.commit.version) continue;
     const auto dataset = state.datasets.find(table.path);
+    if (table.since > index_.commit.version && dataset == state.datasets.end()) continue;
     const auto sums = state.table_checksums.find(table.path);
     if (dataset == state.datasets.end() || sums == state.table_checksums.end() ||
         dataset->second.bytes % table.row_bytes != 0 ||

@@ -146,6 +146,12 @@ Status StateReader::read_slab(const SlabInfo& slab, std::span<std::byte> destina
   return {};
 }
 
+Status StateReader::check_complete(const SlabInfo& slab) const {
+  if (!impl_->index().by_changes) return {};
+  std::vector<std::vector<Stretch>> wanted;
+  return impl_->check_complete(slab, wanted);
+}
+
 Status StateReader::check_slab(const SlabInfo& slab) const {
   std::vector<std::vector<Stretch>> wanted;
   if (auto status = impl_->check_complete(slab, wanted); !status) return status;
@@ -165,6 +171,42 @@ std::vector<ByteRange> StateReader::own_ranges(const SlabInfo& slab) const {
     }
   }
   return ranges;
+}
+
+std::string_view change_name(EntryChange::Kind kind) {
+  switch (kind) {
+    case EntryChange::Kind::unchanged: return "unchanged";
+    case EntryChange::Kind::modified: return "modified";
+    case EntryChange::Kind::added: return "added";
+    case EntryChange::Kind::deleted: return "deleted";
+  }
+  return "";
+}
+
+std::vector<EntryChange> StateReader::entry_changes() const {
+  using Kind = EntryChange::Kind;
+  std::vector<EntryChange> changes;
+  if (impl_->chain.size() < 2) return changes;
+  const EpochData& own = impl_->own();
+  const EpochData& parent = impl_->chain[1];
+  for (std::size_t i = 0; i < entries().size(); ++i) {
+    EntryChange change{entries()[i], Kind::unchanged, 0};
+    const auto before = parent.find(change.entry);
+    bool same_size = true;
+    for (std::size_t rank = 0; rank < own.index.ranks.size(); ++rank) {
+      for (const Stretch& stretch : own.stretches(rank, i)) change.bytes += stretch.bytes;
+      if (before) {
+        same_size = same_size && own.slab_bytes(rank, i) == parent.slab_bytes(rank, *before);
+      }
+    }
+    if (change.bytes > 0 || !same_size) change.kind = Kind::modified;
+    if (!before) change.kind = Kind::added;
+    changes.push_back(std::move(change));
+  }
+  for (const Entry& entry : parent.index.entries) {
+    if (!own.find(entry)) changes.push_back({entry, Kind::deleted, 0});
+  }
+  return changes;
 }
 
 std::vector<ChannelCounter> StateReader::counters(int rank) const {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include <cairn/status.hpp>
@@ -30,6 +31,16 @@ struct ByteRange {
   bool operator==(const ByteRange&) const = default;
 };
 
+/// What has become of an entry since the epoch that a delta builds on.
+struct EntryChange {
+  enum class Kind { unchanged, modified, added, deleted };
+  Entry entry;
+  Kind kind = Kind::unchanged;
+  std::uint64_t bytes = 0;  ///< that the delta holds of it, all ranks together
+};
+/// "unchanged", …
+std::string_view change_name(EntryChange::Kind kind);
+
 /// An open epoch, and all that it builds on: each byte of a slab is read from the newest epoch that
 /// has it. Opening checks COMMIT.json, sizes and metadata of the files that hold something
 /// of the loaded ranks, and the rows of every table that it loads; reading checks every block.
@@ -52,6 +63,9 @@ class StateReader {
   const std::vector<Entry>& entries() const;
   /// All slabs of a rank, indexed like entries(). Empty for a rank that was not loaded.
   std::vector<SlabInfo> slabs(int rank) const;
+  /// Whether all of a slab is there, in this epoch and those that it builds on; reads nothing.
+  /// Before memory is allocated for it: nothing else limits the size that a delta claims.
+  Status check_complete(const SlabInfo& slab) const;
   /// Reads a slab into `destination`, which has exactly count · element_bytes bytes. On failure
   /// its content is undefined.
   Status read_slab(const SlabInfo& slab, std::span<std::byte> destination) const;
@@ -59,6 +73,9 @@ class StateReader {
   std::size_t chain_length() const;
   /// What the epoch itself holds of a slab, ascending; all of it when it is full.
   std::vector<ByteRange> own_ranges(const SlabInfo& slab) const;
+  /// Of a delta: what has become of each of entries(), then what was deleted, in the loaded ranks.
+  /// Empty for a full epoch.
+  std::vector<EntryChange> entry_changes() const;
   /// Reads what the epoch itself holds of a slab and keeps nothing: is it intact, and with what the
   /// epoch builds on, is the slab complete? Says what is not.
   Status check_slab(const SlabInfo& slab) const;

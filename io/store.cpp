@@ -10,7 +10,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <ctime>
-#include <random>
 
 #include "base/crash_point.hpp"
 #include "base/log.hpp"
@@ -25,11 +24,6 @@ namespace {
 
 std::string utc_now() {
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
-}
-
-std::uint64_t random_id() {
-  std::random_device random;
-  return std::uniform_int_distribution<std::uint64_t>{1}(random);
 }
 
 /// Creates a directory that only its owner can enter, and missing parents with the usual mode.
@@ -180,7 +174,24 @@ Result<EpochInfo> Store::commit(const EpochInfo& info, const WrittenFiles& files
   return publish({info, std::move(*state), files.nodes});
 }
 
+/// Whether all that an epoch builds on is there.
+Status Store::check_parents(const EpochInfo& info) const {
+  EpochInfo child = info;
+  while (child.parent) {
+    auto parent = read_commit(*child.parent);
+    const bool gone = !parent && parent.status().code() == Code::not_found;
+    if (!parent && !gone) return parent.status();
+    if (gone || parent->id != child.parent_id || parent->epoch >= child.epoch) {
+      return {Code::corruption, fmt::format("epoch {}, which epoch {} builds on, is gone",
+                                            *child.parent, child.epoch)};
+    }
+    child = std::move(*parent);
+  }
+  return {};
+}
+
 Result<EpochInfo> Store::publish(CommitRecord record) const {
+  if (auto status = check_parents(record.info); !status) return status;
   const fs::path temporary = temporary_path(record.info.epoch);
   record.info.bytes = record.state.bytes;
   for (const StateIndex& node : record.nodes) record.info.bytes += node.bytes;

@@ -51,7 +51,8 @@ class Store {
   /// a crash at any point the epoch either exists and is valid, or does not exist.
   /// Returns `info` with bytes, messages_in_flight (counted in state.h5) and committed_at filled
   /// in. Never replaces an epoch: io_error when it exists. On failure the epoch does not exist and
-  /// discard() removes what is left. corruption: a file is not complete.
+  /// discard() removes what is left. corruption: a file is not complete, or what the epoch builds
+  /// on is not there any more.
   Result<EpochInfo> commit(const EpochInfo& info) const;
   /// The same, without HDF5: any thread may call it.
   Result<EpochInfo> commit(const EpochInfo& info, const WrittenFiles& files) const;
@@ -59,9 +60,10 @@ class Store {
   /// Removes what begin() made. Never fails: what can't be removed is left for prepare().
   void discard(std::uint64_t epoch) const;
 
-  /// Removes the oldest epochs until `keep` valid ones are left; damaged ones don't count and go
-  /// when they are older than all kept ones. An epoch that a kept one builds on stays, and so does
-  /// one that can't be judged (a newer format, no permission), and everything when none is valid.
+  /// Removes the oldest epochs until `keep` valid ones are left; damaged ones, and those that build
+  /// on one, don't count and go when they are older than all kept ones. An epoch that a kept one
+  /// builds on stays, and so do one that can't be judged (a newer format, no permission), what is
+  /// older than an epoch that builds on such a one, and everything when none is valid.
   /// Each is renamed away first. keep ≥ 1. Takes about 0.2 s per GiB; any thread may call it, while
   /// another epoch is written and published.
   Status retain(int keep) const;
@@ -70,6 +72,7 @@ class Store {
   void append_history(const std::string& json_line) const;
 
  private:
+  Status check_parents(const EpochInfo& info) const;
   Result<EpochInfo> publish(CommitRecord record) const;
 
   std::filesystem::path directory_;

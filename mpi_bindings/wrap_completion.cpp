@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <memory>
+#include <span>
+#include <utility>
 
 #include "mpi_bindings/wrappers.hpp"
 
@@ -221,6 +223,27 @@ class Batch {
   }
 }
 
+/// Increases tallies. Most often they are the same one again and again, and a loop would wait for it
+/// to come back from memory each time.
+class Tallies {
+ public:
+  Tallies() = default;
+  Tallies(const Tallies&) = delete;
+  Tallies& operator=(const Tallies&) = delete;
+  ~Tallies() { *last_ += number_; }
+  void increase(std::uint64_t* tally) {
+    if (tally != last_) [[unlikely]] {
+      *last_ += std::exchange(number_, 0);
+      last_ = tally;
+    }
+    ++number_;
+  }
+
+ private:
+  std::uint64_t* last_ = &Request::complicated;
+  std::uint64_t number_ = 0;
+};
+
 /// Waits for requests that all have but a tally, or no record: one pass over them. Their records
 /// are put back, and what they receive is counted, before MPI waits: while it does nobody looks.
 /// False when there are others; then nothing has changed. `ask_all`: MPI need not be asked for
@@ -237,19 +260,19 @@ inline bool wait_quietly(int count, MPI_Request* handles, MPI_Status* statuses, 
   Requests::Returning done{layer->requests()};
   std::size_t complete = 0;
   std::size_t others = 0;
-  for (MPI_Request* handle = handles; handle != end; ++handle) {
-    if (Request* request = Requests::find(*handle)) {
-      ++*request->tally;
+  for (Tallies tallies; const MPI_Request handle : std::span{handles, end}) {
+    if (Request* request = Requests::find(handle)) {
+      tallies.increase(request->tally);
       *real_end++ = request->real;
       done.add(*request);
       continue;
     }
-    if (*handle == complete_requests.handle) [[likely]] {
+    if (handle == complete_requests.handle) [[likely]] {
       ++complete;
-    } else if (*handle != MPI_REQUEST_NULL) {
+    } else if (handle != MPI_REQUEST_NULL) {
       ++others;
     }
-    if (ask_all) *real_end++ = *handle;
+    if (ask_all) *real_end++ = handle;
   }
   if (Request::complicated + others > 0) [[unlikely]] {
     undo(handles, end, nullptr, ask_all);

@@ -109,7 +109,7 @@ Result<io::EpochInfo> take_epoch(const EpochContext& context, std::uint64_t epoc
     context.tracker.aborted();
     return status;
   }
-  context.tracker.committed();
+  context.tracker.committed(info.parent.has_value());
   crash_point("committed");
   return info;
 }

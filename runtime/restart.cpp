@@ -72,6 +72,7 @@ Status load_items(const EpochContext& context, const io::StateReader& reader, in
   context.late.clear();
   for (std::size_t i = 0; i < entries.size(); ++i) {
     if (i == entries.size() / 2) crash_point("restart_half_read");
+    if (auto status = reader.check_complete(slabs[i]); !status) return status;
     const auto& items = context.registry.items();
     const auto item = std::find_if(items.begin(), items.end(), [&](const capture::Item& one) {
       return one.entry.name == entries[i].name;

@@ -461,6 +461,7 @@ void SessionImpl::note_commit(const io::EpochInfo& info) {
 }
 
 void SessionImpl::note_abort(std::uint64_t number, const Status& why) {
+  if (why.code() == Code::corruption) chain.broken();  // every rank has the same code
   back_off();
   record("abort", number, {{"why", why.message()}});
   if (rank == 0) {

@@ -59,7 +59,10 @@ void Snapshot::copy_ahead() {
   const EpochContext context = host_.context();
   auto captured = context.registry.capture_regions();
   const bool delta = context.chain.next_parent().has_value();
-  if (!captured || !context.tracker.select_ahead(*captured, delta)) return;
+  if (!captured) return;
+  // Copies that nobody counts on any more must not be taken for those of later.
+  if (!context.tracker.is_ahead()) staging_.drop_ahead();
+  if (!context.tracker.select_ahead(*captured, delta)) return;
   if (staging_.reserve(capture::staged_bytes(*captured))) staging_.copy_ahead(*captured);
 }
 
@@ -200,7 +203,7 @@ bool Snapshot::over(const protocol::EpochOutcome& outcome) {
   if (outcome.status) crash_point("committed");
   if (outcome.status) {
     static_cast<io::DataForm&>(info_) = write_->form();
-    host_.context().tracker.committed();
+    host_.context().tracker.committed(info_.parent.has_value());
   } else {
     host_.context().tracker.aborted();
   }

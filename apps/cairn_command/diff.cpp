@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <string_view>
 
 #include "commands.hpp"
 #include "format.hpp"
@@ -15,11 +14,6 @@ using io::SlabDiff;
 using nlohmann::ordered_json;
 
 constexpr std::size_t most_ranges = 8;  // that are shown of a rank
-
-std::string_view kind_name(EntryDiff::Kind kind) {
-  if (kind == EntryDiff::Kind::added) return "added";
-  return kind == EntryDiff::Kind::deleted ? "deleted" : "modified";
-}
 
 std::uint64_t elements_of(const SlabDiff& slab) {
   std::uint64_t elements = 0;
@@ -40,7 +34,7 @@ ordered_json to_json(const EntryDiff& diff) {
   const bool object = diff.entry.type == ElementType::serialized;
   return {{"name", diff.entry.name},
           {"is", object ? "object" : "region"},
-          {"change", kind_name(diff.kind)},
+          {"change", change_name(diff.kind)},
           {"ranks", slabs}};
 }
 
@@ -62,7 +56,7 @@ void print(const std::vector<EntryDiff>& diffs) {
   for (const EntryDiff& diff : diffs) {
     const bool object = diff.entry.type == ElementType::serialized;
     fmt::print("{} \"{}\": {}\n", object ? "object" : "region", diff.entry.name,
-               kind_name(diff.kind));
+               change_name(diff.kind));
     for (const SlabDiff& slab : diff.slabs) {
       fmt::print("{}\n", describe(slab, object ? "bytes" : "elements"));
     }

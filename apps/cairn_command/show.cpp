@@ -26,6 +26,7 @@ struct ChannelSummary {
 struct Summary {
   io::EpochInfo info;
   std::vector<EntrySummary> entries;
+  std::vector<io::EntryChange> changes;  // of a delta: as entries, then those that were deleted
   std::map<std::tuple<std::uint64_t, int, int>, ChannelSummary> channels;  // with messages
   std::map<std::uint64_t, std::string> labels;
   std::uint64_t counters = 0, sent = 0, received = 0;
@@ -36,6 +37,7 @@ Result<Summary> summarize(const io::Store& store, std::uint64_t epoch) {
   if (!reader) return reader.status();
   Summary summary;
   summary.info = reader->info();
+  summary.changes = reader->entry_changes();
   for (const io::Entry& entry : reader->entries()) summary.entries.push_back({entry, 0, 0});
   for (const auto& known : reader->communicators()) summary.labels[known.id] = known.label;
   for (int rank = 0; rank < reader->ranks(); ++rank) {
@@ -76,7 +78,8 @@ std::string label_of(const Summary& summary, std::uint64_t communicator) {
 ordered_json to_json(const Summary& summary) {
   const io::EpochInfo& info = summary.info;
   auto entries = ordered_json::array();
-  for (const EntrySummary& item : summary.entries) {
+  for (std::size_t i = 0; i < summary.entries.size(); ++i) {
+    const EntrySummary& item = summary.entries[i];
     const auto& global = item.entry.global_shape;
     entries.push_back(
         {{"name", item.entry.name},
@@ -85,6 +88,13 @@ ordered_json to_json(const Summary& summary) {
          {"global_shape", global.empty() ? ordered_json(nullptr) : ordered_json(global)},
          {"elements", item.elements},
          {"bytes", item.bytes}});
+    if (summary.changes.empty()) continue;
+    entries.back()["change"] = change_name(summary.changes[i].kind);
+    entries.back()["changed_bytes"] = summary.changes[i].bytes;
+  }
+  auto deleted = ordered_json::array();
+  for (const io::EntryChange& change : summary.changes) {
+    if (change.kind == io::EntryChange::Kind::deleted) deleted.push_back(change.entry.name);
   }
   auto channels = ordered_json::array();
   for (const auto& [key, channel] : summary.channels) {
@@ -108,9 +118,28 @@ ordered_json to_json(const Summary& summary) {
           {"uuid", info.uuid},
           {"safe_point", info.safe_point},
           {"entries", entries},
+          {"deleted", deleted},
           {"channels", channels},
           {"counters",
            {{"rows", summary.counters}, {"sent", summary.sent}, {"received", summary.received}}}};
+}
+
+void print_entries(const Summary& summary) {
+  std::vector<std::vector<std::string>> rows = {{"NAME", "TYPE", "SHAPE", "SIZE"}};
+  for (const EntrySummary& item : summary.entries) {
+    rows.push_back({item.entry.name, std::string{element_type_name(item.entry.type)},
+                    shape_of(item), human_bytes(item.bytes)});
+  }
+  for (std::size_t i = 0; i < summary.changes.size(); ++i) {
+    const io::EntryChange& change = summary.changes[i];
+    if (i >= summary.entries.size()) rows.push_back({change.entry.name, "", "", ""});
+    rows[i + 1].push_back(human_bytes(change.bytes));
+    rows[i + 1].emplace_back(change_name(change.kind));
+  }
+  if (!summary.changes.empty()) rows[0].insert(rows[0].end(), {"CHANGED", "SINCE PARENT"});
+  if (rows.size() == 1) return;
+  fmt::print("\n");
+  print_table(rows, {3, 4});
 }
 
 void print(const Summary& summary) {
@@ -121,15 +150,7 @@ void print(const Summary& summary) {
              human_age(info.committed_at, std::time(nullptr)));
   fmt::print("safe point {}, computation blocked for {:.3f} s\n", info.safe_point,
              info.blocked_seconds);
-  if (!summary.entries.empty()) {
-    std::vector<std::vector<std::string>> rows = {{"NAME", "TYPE", "SHAPE", "SIZE"}};
-    for (const EntrySummary& item : summary.entries) {
-      rows.push_back({item.entry.name, std::string{element_type_name(item.entry.type)},
-                      shape_of(item), human_bytes(item.bytes)});
-    }
-    fmt::print("\n");
-    print_table(rows, {3});
-  }
+  print_entries(summary);
   fmt::print("\n{} message{} in flight; {} sent and {} received before the cut\n",
              info.messages_in_flight, info.messages_in_flight == 1 ? "" : "s", summary.sent,
              summary.received);

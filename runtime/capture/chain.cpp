@@ -13,9 +13,9 @@ constexpr std::uint64_t most_deltas = 100;  // each is one more file to open
 std::optional<std::uint64_t> Chain::next_parent() const {
   if (!parent_) return std::nullopt;
   const bool ends = full_every_ > 0 ? deltas_ + 1 >= full_every_
-                                    : deltas_ >= most_deltas || delta_bytes_ > last_.state_bytes ||
+                                    : delta_bytes_ > last_.state_bytes ||
                                           last_.chain_bytes > last_.state_bytes / most_read;
-  return ends ? std::nullopt : parent_;
+  return ends || deltas_ >= most_deltas ? std::nullopt : parent_;
 }
 
 void Chain::committed(const io::EpochInfo& info) {

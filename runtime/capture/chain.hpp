@@ -11,7 +11,8 @@ namespace cairn::capture {
 /// Decides alike on every rank. A session begins with a full epoch.
 class Chain {
  public:
-  /// `full_every`: every so many epochs one is full; 0: when the chain has become too large.
+  /// `full_every`: every so many epochs one is full; 0: when the chain has become too large. One
+  /// has at most 100 deltas in any case.
   explicit Chain(std::uint64_t full_every) : full_every_(full_every) {}
 
   /// Nothing when the next epoch has to be full.
@@ -21,6 +22,8 @@ class Chain {
 
   /// `info`: on rank 0 with its id; its DataForm on all.
   void committed(const io::EpochInfo& info);
+  /// What the next delta would build on is gone.
+  void broken() { parent_.reset(); }
 
  private:
   std::uint64_t full_every_;

@@ -94,7 +94,7 @@ Result<io::FoundChanges> ChangeTracker::Cut::find(const std::stop_token& cancell
     }
     bytes += total_bytes(part.changed);
     if (!delta) continue;
-    part.since_full = unite(part.since_full, part.changed);
+    part.since_full = clip(unite(part.since_full, part.changed), part.bytes);
     found.chain_bytes += total_bytes(part.since_full);
     const Selection& selection = part.selection;
     const ByteRanges& ranges = selection.whole ? part.changed : selection.ranges;
@@ -139,7 +139,6 @@ void ChangeTracker::watch(Tracked& tracked, std::span<std::byte> memory) {
   if (pages_->watch(memory)) {
     tracked.watched = memory;
   } else {
-    tracked.hashes = {};
     tracked.watchable = ++tracked.refusals < most_refusals;
   }
 }
@@ -234,6 +233,9 @@ bool ChangeTracker::select_ahead(Capture& capture, bool delta) {
     }
   }
   ahead_ = ahead_bytes_ > 0;
+  if (!ahead_) {
+    for (auto& [name, tracked] : tracked_) tracked.ahead = {};
+  }
   return ahead_;
 }
 
@@ -306,11 +308,11 @@ io::FindChanges ChangeTracker::finder(Capture& capture) {
   return [cut = cut_](const std::stop_token& cancelled) { return cut->find(cancelled); };
 }
 
-void ChangeTracker::committed() {
+void ChangeTracker::committed(bool delta) {
   if (cut_ == nullptr) return;
   for (Cut::Part& part : cut_->parts) {
     Tracked& tracked = tracked_.at(part.name);
-    tracked.since_full = cut_->delta ? std::move(part.since_full) : ByteRanges{};
+    tracked.since_full = delta ? std::move(part.since_full) : ByteRanges{};
     tracked.pending.clear();
     tracked.beginning = false;
     tracked.hashes = std::move(part.hashes);

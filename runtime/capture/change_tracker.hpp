@@ -45,16 +45,19 @@ class ChangeTracker {
   void select(Capture& capture, bool delta);
   /// Before the cut: selects what has changed so far of what is tracked by pages, so that it is
   /// copied already; select() then tells what has been written to since. All that is not, is not
-  /// selected. False when it is not worth it: what was selected so was written to again before the
-  /// last cuts.
+  /// selected. False when there is nothing, or when it is not worth it: what was selected so was
+  /// written to again before the last cuts.
   bool select_ahead(Capture& capture, bool delta);
+  /// Whether the next select() counts on what was copied for the last select_ahead().
+  bool is_ahead() const { return ahead_; }
   /// The slabs' data, and that of what is selected, which is taken, is what is written. The
   /// function outlives neither that memory nor this object; it runs before committed() or
   /// aborted().
   io::FindChanges finder(Capture& capture);
 
   /// Of the epoch of the last select(). Nothing happens when there is none.
-  void committed();
+  /// `delta`: as what it was committed; what was to be a delta may have become full.
+  void committed(bool delta);
   void aborted();
 
  private:

@@ -44,6 +44,8 @@ class Staging {
   /// and may change or free it. copy() takes of it what Selection::fresh leaves. Room as for
   /// copy().
   void copy_ahead(const Capture& capture);
+  /// Those copies are of no use.
+  void drop_ahead() { end_ahead(false); }
 
   /// Copies what is selected of the regions and has the capture point to the copies. Objects, which
   /// have memory of their own, stay where they are. The copies last until the next copy() or

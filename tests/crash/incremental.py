@@ -80,10 +80,29 @@ def check_commands(workspace, directory):
     out.unlink()
     same = cairn("diff", directory, there[-1], there[-1])
     check("have the same data" in same.stdout, f"diff: {same.stdout}{same.stderr}")
+    for epoch, entry in list(listed(directory).items())[-4:]:
+        if entry["kind"] == "delta":
+            check_listed_changes(directory, epoch, entry)
     if len(there) > 1:
         differ = cairn("diff", directory, there[-2], there[-1], "--json")
         names = [entry["name"] for entry in json.loads(differ.stdout)["entries"]]
         check({"step", "digest"} <= set(names), f"diff: {names}")
+
+
+def check_listed_changes(directory, epoch, entry):
+    """What a delta says it holds, against the data of both epochs."""
+    shown = json.loads(cairn("show", directory, epoch, "--json").stdout)
+    held = {"deleted": set(shown["deleted"])}
+    for one in shown["entries"]:
+        held.setdefault(one["change"], set()).add(one["name"])
+    differ = cairn("diff", directory, entry["parent"], epoch, "--json")
+    seen = {}
+    for one in json.loads(differ.stdout)["entries"]:
+        seen.setdefault(one["change"], set()).add(one["name"])
+    for kind in ("added", "deleted"):
+        check(held.get(kind, set()) == seen.get(kind, set()), f"epoch {epoch}: {held} and {seen}")
+    # Writing the same again is a change to the page trackers.
+    check(seen["modified"] <= held["modified"], f"epoch {epoch}: {held} and {seen}")
 
 
 def main():

@@ -4,6 +4,7 @@
 #include <hdf5.h>
 
 #include <cstring>
+#include <fstream>
 #include <map>
 #include <random>
 #include <set>
@@ -11,6 +12,7 @@
 #include "io/epoch_data.hpp"
 #include "io/full_copy.hpp"
 #include "io/names.hpp"
+#include "io/sealed_json.hpp"
 #include "io/state_reader.hpp"
 #include "io/verify.hpp"
 #include "sample.hpp"
@@ -214,6 +216,33 @@ TEST_P(Chain, RestoresEachEpochBitForBit) {
     }
     PMPI_Barrier(MPI_COMM_WORLD);
   }
+}
+
+/// One without an id, in nodes' files.
+TEST_P(Chain, CompactsAnEpochOfAnOlderFormat) {
+  if (std::string_view{GetParam().name} != "nodes") GTEST_SKIP() << "has no other form";
+  Program program{7, world_rank(), false};
+  program.go_on();
+  write(program, 1, true);
+  if (world_rank() == 0) {
+    const fs::path path = store.epoch_path(1) / commit_file;
+    nlohmann::ordered_json document = *read_sealed(path);
+    document["format_version"] = 2;
+    for (const char* newer : {"id", "parent_id", "compression", "state_bytes", "changed_bytes",
+                              "chain_bytes", "checksum"}) {
+      document.erase(newer);
+    }
+    std::ofstream{path} << seal(document);
+    ASSERT_TRUE(store.read_commit(1).ok()) << store.read_commit(1).status().message();
+    EXPECT_EQ(store.read_commit(1)->id, 0u);
+    const auto compacted = compact_epoch(store, 1);
+    ASSERT_TRUE(compacted.ok()) << compacted.status().message();
+    const VerifyReport report = verify_epoch(store, 1);
+    EXPECT_TRUE(report.good) << testing::PrintToString(report.problems);
+  }
+  PMPI_Barrier(MPI_COMM_WORLD);
+  check(1);
+  PMPI_Barrier(MPI_COMM_WORLD);
 }
 
 /// The same data, through HDF5.

@@ -95,6 +95,7 @@ TEST_F(Crash, RetentionRemovesAChainFromItsEnd) {
   for (const std::uint64_t epoch : {2, 3}) {
     EpochInfo info = sample_info(epoch);
     info.parent = epoch - 1;
+    info.parent_id = store.read_commit(epoch - 1)->id;
     ASSERT_TRUE(commit_empty(store, info).ok());
   }
   ASSERT_TRUE(commit_empty(store, sample_info(4)).ok());

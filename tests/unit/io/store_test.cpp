@@ -25,6 +25,7 @@ class StoreTest : public testing::Test {
   void commit(std::uint64_t epoch, std::optional<std::uint64_t> parent = {}) {
     EpochInfo info = sample_info(epoch);
     info.parent = parent;
+    if (parent) info.parent_id = store.read_commit(*parent)->id;
     const Status status = commit_empty(store, info);
     ASSERT_TRUE(status.ok()) << status.message();
   }
@@ -169,6 +170,62 @@ TEST_F(StoreTest, RetainDoesNotCountDamagedOnes) {
   ASSERT_TRUE(store.retain(2).ok());
   // 1 is damaged and older than all kept ones, 2 is surplus.
   EXPECT_THAT(store.epochs(), ElementsAre(3, 4, 5, 6));
+}
+
+TEST_F(StoreTest, RetainDoesNotCountDeltasThatBuildOnNothing) {
+  commit(1);
+  commit(2);
+  commit(3, 2);
+  commit(4, 3);
+  damage(2);
+  ASSERT_TRUE(store.retain(2).ok());
+  EXPECT_THAT(store.epochs(), ElementsAre(1, 2, 3, 4));
+  commit(5);
+  commit(6, 5);
+  damage(5);
+  commit(7);
+  ASSERT_TRUE(store.retain(1).ok());
+  EXPECT_THAT(store.epochs(), ElementsAre(7));
+}
+
+TEST_F(StoreTest, RetainSparesWhatADamagedDeltaBuildsOn) {
+  commit(1);
+  commit(2, 1);
+  commit(3, 2);
+  damage(2);
+  ASSERT_TRUE(store.retain(1).ok());
+  EXPECT_THAT(store.epochs(), ElementsAre(1, 2, 3)) << "1 is the only one that can be used";
+}
+
+/// An error may pass.
+TEST_F(StoreTest, RetainSparesWhatMayBeBuiltOn) {
+  commit(1);
+  commit(2, 1);
+  commit(3, 2);
+  commit(4);
+  const fs::path file = store.epoch_path(2) / commit_file;
+  fs::rename(file, file.string() + ".away");
+  fs::create_directory(file);
+  ASSERT_EQ(store.read_commit(2).status().code(), Code::io_error);
+  ASSERT_TRUE(store.retain(1).ok());
+  EXPECT_THAT(store.epochs(), ElementsAre(1, 2, 3, 4));
+  fs::remove(file);
+  fs::rename(file.string() + ".away", file);
+  ASSERT_TRUE(store.retain(1).ok());
+  EXPECT_THAT(store.epochs(), ElementsAre(4));
+}
+
+TEST_F(StoreTest, WhatADeltaBuildsOnMustBeThere) {
+  commit(1);
+  commit(2, 1);
+  EpochInfo info = sample_info(3);
+  info.parent = 2;
+  info.parent_id = store.read_commit(2)->id;
+  fs::remove_all(store.epoch_path(1));
+  const Status status = commit_empty(store, info);
+  EXPECT_EQ(status.code(), Code::corruption);
+  EXPECT_THAT(status.message(), HasSubstr("epoch 1, which epoch 2 builds on, is gone"));
+  EXPECT_THAT(store.epochs(), ElementsAre(2));
 }
 
 TEST_F(StoreTest, RetainRemovesNothingWhenNoneIsValid) {

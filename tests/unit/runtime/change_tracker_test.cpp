@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <chrono>
@@ -170,7 +171,7 @@ TEST_P(Tracker, MissesNothing) {
         tracker.aborted();
         continue;
       }
-      tracker.committed();
+      tracker.committed(delta && !found->nearly_everything);
       committed = now;
       has_parent = true;
     }
@@ -181,24 +182,96 @@ TEST_P(Tracker, MissesNothing) {
   }
 }
 
+Capture capture_of(std::span<std::byte> region) {
+  Capture capture;
+  capture.entries.push_back({"region", ElementType::uint8, 1, {}});
+  capture.slabs.push_back({region.data(), region.size(), {}, {}});
+  capture.memory.emplace_back(region);
+  return capture;
+}
+
+/// An epoch of one region that is committed.
+io::FoundChanges take(ChangeTracker& tracker, std::span<std::byte> region, bool delta) {
+  Capture capture = capture_of(region);
+  tracker.select(capture, delta);
+  auto found = tracker.finder(capture)({});
+  EXPECT_TRUE(found.ok());
+  tracker.committed(delta && !found->nearly_everything);
+  return *found;
+}
+
+/// Whole pages.
+std::span<std::byte> map(std::size_t bytes, int sharing) {
+  void* const memory =
+      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS, -1, 0);
+  EXPECT_NE(memory, MAP_FAILED);
+  return {static_cast<std::byte*>(memory), bytes};
+}
+
 TEST(ChangeTracker, FindsNothingWhereNothingHasChanged) {
   for (const auto mode : {TrackingMode::pagemap, TrackingMode::hash}) {
     Bytes region(std::size_t{8} << 20, std::byte{1});
     ChangeTracker tracker{mode};
-    std::uint64_t changed = 0;
-    for (int epoch = 0; epoch < 3; ++epoch) {
-      Capture capture;
-      capture.entries.push_back({"region", ElementType::uint8, 1, {}});
-      capture.slabs.push_back({region.data(), region.size(), {}, {}});
-      capture.memory.emplace_back(region);
-      tracker.select(capture, epoch > 0);
-      const auto found = tracker.finder(capture)({});
-      ASSERT_TRUE(found.ok());
-      changed = io::changed_bytes(found->changes);
-      tracker.committed();
+    take(tracker, region, false);
+    for (int epoch = 0; epoch < 2; ++epoch) {
+      const auto found = take(tracker, region, true);
+      EXPECT_LE(io::changed_bytes(found.changes), 2u * 4096) << "the pages at the ends, at most";
     }
-    EXPECT_LE(changed, 2u * 4096) << "the pages at the ends, at most";
   }
+}
+
+TEST(ChangeTracker, ComparesWhatTheKernelRefusesToWatch) {
+  const std::span<std::byte> shared = map(std::size_t{1} << 20, MAP_SHARED);
+  ChangeTracker tracker{TrackingMode::pagemap};
+  take(tracker, shared, false);
+  EXPECT_EQ(io::changed_bytes(take(tracker, shared, true).changes), 0u);
+  ::munmap(shared.data(), shared.size());
+}
+
+TEST(ChangeTracker, ChangesSinceTheLastFullEpochAreThoseThatARestartReads) {
+  for (const auto mode : {TrackingMode::pagemap, TrackingMode::hash}) {
+    Bytes region(std::size_t{8} << 20, std::byte{1});
+    ChangeTracker tracker{mode};
+    take(tracker, region, false);
+    std::fill(region.begin(), region.end(), std::byte{2});
+    EXPECT_TRUE(take(tracker, region, true).nearly_everything) << "so it became a full one";
+    region[5] = std::byte{3};
+    EXPECT_LE(take(tracker, region, true).chain_bytes, 3 * io::change_bytes);
+    std::fill_n(region.begin(), 3000000, std::byte{4});
+    EXPECT_GE(take(tracker, region, true).chain_bytes, 3000000u);
+    region.resize(2000000);
+    region[5] = std::byte{5};
+    EXPECT_LE(take(tracker, region, true).chain_bytes, 2000000u);
+  }
+}
+
+/// Copies for a cut that never came; another epoch, which has no use for them; then nothing to
+/// copy, and a cut at which all of it has changed again, but for what changed before that epoch.
+TEST(ChangeTracker, CopiesAheadOfAnotherCutAreNotTakenForThoseOfThisOne) {
+  if (!PageTracker::open()) GTEST_SKIP() << PageTracker::open().status().message();
+  const std::span<std::byte> region = map(std::size_t{4} << 20, MAP_PRIVATE);
+  std::fill(region.begin(), region.end(), std::byte{1});
+  ChangeTracker tracker{TrackingMode::pagemap};
+  Staging staging{std::uint64_t{1} << 30, 1};
+  take(tracker, region, false);
+  std::fill(region.begin(), region.end(), std::byte{2});
+  Capture soon = capture_of(region);
+  ASSERT_TRUE(tracker.select_ahead(soon, true));
+  ASSERT_TRUE(staging.reserve(staged_bytes(soon)).ok());
+  staging.copy_ahead(soon);
+  std::this_thread::sleep_for(std::chrono::milliseconds{50});
+  std::fill_n(region.begin(), 4096, std::byte{3});
+  take(tracker, region, true);
+  Capture later = capture_of(region);
+  ASSERT_FALSE(tracker.select_ahead(later, true));
+  std::fill(region.begin() + 4096, region.end(), std::byte{4});
+  Capture cut = capture_of(region);
+  tracker.select(cut, false);
+  ASSERT_TRUE(staging.reserve(staged_bytes(cut)).ok());
+  ASSERT_TRUE(staging.copy(cut).ok());
+  EXPECT_TRUE(std::equal(region.begin(), region.end(), cut.slabs[0].data));
+  tracker.aborted();
+  ::munmap(region.data(), region.size());
 }
 
 /// Two names that change their memory, as double buffers do, and then stay where they are.
@@ -220,7 +293,7 @@ TEST(ChangeTracker, TracksByPagesAgainAfterASwap) {
     const auto found = tracker.finder(capture)({});
     ASSERT_TRUE(found.ok());
     changed.push_back(io::changed_bytes(found->changes));
-    tracker.committed();
+    tracker.committed(epoch > 0 && !found->nearly_everything);
   }
   EXPECT_LE(changed[1], 5u * 4096);
   EXPECT_EQ(changed[2], a.size() + b.size());
@@ -280,6 +353,22 @@ TEST(Chain, IsFullEverySoOften) {
     chain.committed(committed(epoch, chain, 1, 1));
   }
   EXPECT_EQ(full, (std::vector{true, false, false, false, true, false, false, false, true}));
+}
+
+TEST(Chain, IsNeverTooLongToBeOpened) {
+  Chain chain{100000};
+  std::uint64_t epoch = 1;
+  chain.committed(committed(epoch, chain, 0, 0));
+  while (chain.next_parent() && epoch < 200) chain.committed(committed(++epoch, chain, 0, 0));
+  EXPECT_EQ(epoch, 101u);
+}
+
+TEST(Chain, EndsWhenItIsBroken) {
+  Chain chain{0};
+  chain.committed(committed(1, chain, 0, 0));
+  EXPECT_TRUE(chain.next_parent());
+  chain.broken();
+  EXPECT_FALSE(chain.next_parent());
 }
 
 TEST(Chain, EndsWhenARestartWouldReadTooMuch) {
