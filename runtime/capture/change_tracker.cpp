@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/log.hpp"
 #include "runtime/capture/device_writes.hpp"
 
 namespace cairn::capture {
@@ -161,8 +162,16 @@ void ChangeTracker::follow_pages(Tracked& tracked, std::span<std::byte> memory) 
 
 void ChangeTracker::follow(Tracked& tracked, const Capture& capture, std::size_t slab) {
   const auto& memory = capture.memory[slab];
-  const bool watch_it = tracked.watchable && tracked.choice.now() == Tracking::pages &&
-                        memory.size() >= smallest_watched;
+  bool watch_it = tracked.watchable && tracked.choice.now() == Tracking::pages &&
+                  memory.size() >= smallest_watched;
+  if (watch_it && tracked.watched.empty() && mode_ == TrackingMode::automatic &&
+      pages_->mostly_in_huge_pages(memory)) {
+    log::debug(
+        "\"{}\" is in huge pages: its changes are found by hashing, as watching its pages "
+        "would split them",
+        tracked.entry.name);
+    watch_it = tracked.watchable = false;
+  }
   tracked.beginning = watch_it && tracked.watched.empty() && !tracked.hashes.empty();
   if (watch_it) {
     follow_pages(tracked, memory);

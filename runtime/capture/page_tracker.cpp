@@ -83,7 +83,7 @@ struct PageTracker::Kernel {
   Status protect(Pages pages);
   void unprotect(Pages pages) const;
   Status scan(Pages pages, std::uint64_t categories, std::uint64_t inverted, Address origin,
-              ByteRanges& found);
+              ByteRanges& found, std::uint64_t flags = PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC);
 
   io::File userfaultfd, pagemap, maps;
   pid_t owner = ::getpid();
@@ -176,14 +176,14 @@ void PageTracker::Kernel::unprotect(Pages pages) const {
   static_cast<void>(::ioctl(userfaultfd.descriptor(), UFFDIO_UNREGISTER, &range));
 }
 
-/// Pages that have all `categories`, those in `inverted` negated: protects them, and appends them
-/// to `found`, as offsets from `origin`.
+/// Pages that have all `categories`, those in `inverted` negated: protects them, unless `flags` say
+/// otherwise, and appends them to `found`, as offsets from `origin`.
 Status PageTracker::Kernel::scan(Pages pages, std::uint64_t categories, std::uint64_t inverted,
-                                 Address origin, ByteRanges& found) {
+                                 Address origin, ByteRanges& found, std::uint64_t flags) {
   for (Address address = pages.first; address < pages.last;) {
     pm_scan_arg scan{};
     scan.size = sizeof scan;
-    scan.flags = PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC;
+    scan.flags = flags;
     scan.start = address;
     scan.end = pages.last;
     scan.vec = reinterpret_cast<std::uint64_t>(regions.data());
@@ -302,6 +302,13 @@ void PageTracker::forget(std::span<std::byte> memory) {
   if (known == kernel_->watched.end() || known->second != pages.last) return;
   if (!kernel_->in_child()) kernel_->unprotect(pages);
   kernel_->watched.erase(known);
+}
+
+bool PageTracker::mostly_in_huge_pages(std::span<std::byte> memory) {
+  ByteRanges huge;
+  const Status status =
+      kernel_->scan(whole_pages(memory), PAGE_IS_HUGE, 0, address_of(memory), huge, 0);
+  return status.ok() && total_bytes(huge) > memory.size() / 2;
 }
 
 Result<ByteRanges> PageTracker::changed(std::span<std::byte> memory) {

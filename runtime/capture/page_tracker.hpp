@@ -59,6 +59,10 @@ class PageTracker {
   /// registered it with a userfaultfd; pages of it are watched already; too many regions.
   Status watch(std::span<std::byte> memory);
 
+  /// Whether watching it would make small pages of it. Programs that read here and there were
+  /// measured to need 1.7 times as long then; those that go through it in order, as long as before.
+  bool mostly_in_huge_pages(std::span<std::byte> memory);
+
   /// No more cost for writes to what watch() was told. Also when it is not watched, or has been
   /// unmapped meanwhile.
   void forget(std::span<std::byte> memory);

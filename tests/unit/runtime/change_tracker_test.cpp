@@ -245,6 +245,29 @@ TEST(ChangeTracker, ChangesSinceTheLastFullEpochAreThoseThatARestartReads) {
   }
 }
 
+/// Watching would split them, which slows the program down.
+TEST(ChangeTracker, LeavesHugePagesAloneUnlessToldNotTo) {
+  if (!PageTracker::open()) GTEST_SKIP() << PageTracker::open().status().message();
+  for (const auto mode : {TrackingMode::automatic, TrackingMode::pagemap}) {
+    for (const int advice : {MADV_HUGEPAGE, MADV_NOHUGEPAGE}) {
+      const std::span<std::byte> region = map(std::size_t{16} << 20, MAP_PRIVATE);
+      ASSERT_EQ(::madvise(region.data(), region.size(), advice), 0);
+      std::fill(region.begin(), region.end(), std::byte{1});
+      const bool huge = PageTracker::open()->mostly_in_huge_pages(region);
+      if (advice == MADV_NOHUGEPAGE) EXPECT_FALSE(huge);
+      if (advice == MADV_HUGEPAGE && !huge) GTEST_SKIP() << "transparent huge pages";
+      ChangeTracker tracker{mode};
+      take(tracker, region, false);
+      for (std::size_t i = 0; i < region.size(); i += std::size_t{1} << 20)
+        region[i] = std::byte{2};
+      EXPECT_EQ(io::changed_bytes(take(tracker, region, true).changes), 16u * 4096);
+      EXPECT_EQ(PageTracker::open()->mostly_in_huge_pages(region),
+                huge && mode == TrackingMode::automatic);
+      ::munmap(region.data(), region.size());
+    }
+  }
+}
+
 /// Copies for a cut that never came; another epoch, which has no use for them; then nothing to
 /// copy, and a cut at which all of it has changed again, but for what changed before that epoch.
 TEST(ChangeTracker, CopiesAheadOfAnotherCutAreNotTakenForThoseOfThisOne) {
