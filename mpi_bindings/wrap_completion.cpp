@@ -223,8 +223,8 @@ class Batch {
   }
 }
 
-/// Increases tallies. Most often they are the same one again and again, and a loop would wait for it
-/// to come back from memory each time.
+/// Increases tallies. Most often they are the same one again and again, and a loop would wait for
+/// it to come back from memory each time.
 class Tallies {
  public:
   Tallies() = default;
